@@ -1,0 +1,155 @@
+"""From a source record to what the target shall hold: filter, conversion, overrides, and the fields that the sink can store."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref
+from ml_connector.errors import RecordRejected
+from ml_connector.flows.conversions import CONVERSIONS
+from ml_connector.flows.flow import Flow
+
+_NESTED: Final[tuple[type[msgspec.Struct], ...]] = (Address, Money, Ref)
+
+
+def _from_custom(kind: type, value: Any) -> Any:
+    if kind is Extra:
+        return Extra(value)
+    raise TypeError(f"no conversion to {kind}")
+
+
+def _to_custom(value: Any) -> Any:
+    if isinstance(value, Extra):
+        return dict(value)
+    raise TypeError(f"no conversion from {type(value)}")
+
+
+def plain(entity: Entity) -> Any:
+    """The entity as expressions see it: dicts and lists; unset fields absent; Decimal kept; dates and times as ISO text."""
+    return msgspec.to_builtins(entity, builtin_types=(Decimal,), enc_hook=_to_custom)
+
+
+def misnamed(path: str, kind: Kind) -> str | None:
+    """Check a dotted field path against a kind: None when it names a field, else the part of it that is unknown."""
+    head, _, rest = path.partition(".")
+    fields = {field.name: field.type for field in msgspec.structs.fields(ENTITIES[kind])}
+    if head not in fields:
+        return head
+    if head == "extra":
+        return None if rest and "." not in rest else path
+    if not rest:
+        return None
+    options = getattr(fields[head], "__args__", ())
+    nested = next((option for option in options if option in _NESTED), None)
+    if nested is None or rest not in {field.name for field in msgspec.structs.fields(nested)}:
+        return path
+    return None
+
+
+class Projection:
+    """One flow's way from source entity to target entity, compiled once.
+
+    ``accepts`` are the target's storable fields as Sink.accepts tells them. Refs still name the source's records.
+    """
+
+    def __init__(self, flow: Flow, accepts: frozenset[str]) -> None:
+        self._flow = flow
+        self._target = ENTITIES[flow.target]
+        self._convert: Callable[[Entity], Entity] | None = (
+            None if flow.entity == flow.target else CONVERSIONS[flow.entity, flow.target]
+        )
+        self._types = {field.name: field.type for field in msgspec.structs.fields(self._target)}
+        keep = [name for name in self._types if name in accepts and (flow.fields is None or name in flow.fields)]
+        self._keep = tuple(name for name in keep if name != "extra")
+        self._any_extra = "extra.*" in accepts
+        self._extras = frozenset(name.removeprefix("extra.") for name in accepts if name.startswith("extra."))
+        self._chosen = (
+            None
+            if flow.fields is None
+            else frozenset(name.removeprefix("extra.") for name in flow.fields if name.startswith("extra."))
+        )
+        self._needs_plain = flow.where is not None or bool(flow.sets)
+
+    def __call__(self, source: Entity) -> Entity | None:
+        """What the target shall hold, or None when ``where`` leaves the record out. Raises RecordRejected."""
+        flow = self._flow
+        data = plain(source) if self._needs_plain else None
+        if flow.where is not None and not flow.where(data):
+            return None
+        entity = self._convert(source) if self._convert else source
+        values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
+        extras = dict(entity.extra) if isinstance(entity.extra, Extra) else {}
+        for assignment in flow.sets:
+            value = assignment.expression(data)
+            head, _, rest = assignment.path.partition(".")
+            if head == "extra":
+                extras[rest] = self._scalar(value, assignment.path)
+            elif rest:
+                values[head] = self._nested(values.get(head), head, rest, value, assignment.path)
+            else:
+                values[head] = self._typed(value, self._types[head], assignment.path)
+        wanted = {name: value for name, value in extras.items() if self._carries(name)}
+        if wanted:
+            values["extra"] = Extra(wanted)
+        return self._target(**values)
+
+    def _carries(self, name: str) -> bool:
+        chosen = self._chosen is None or name in self._chosen
+        return chosen and (self._any_extra or name in self._extras)
+
+    def _typed(self, value: Any, kind: Any, path: str) -> Any:
+        try:
+            return msgspec.convert(_no_floats(value), kind, dec_hook=_from_custom)
+        except msgspec.ValidationError as error:
+            raise RecordRejected(
+                f"set.{path} gave {value!r}: {error}", code="SET", field=path, fix="Mend the expression or the data"
+            ) from error
+
+    def _nested(self, present: Any, head: str, rest: str, value: Any, path: str) -> Any:
+        base: Mapping[str, Any] = {} if present is None or present is UNSET else msgspec.structs.asdict(present)
+        given = {name: part for name, part in base.items() if part is not UNSET}
+        return self._typed({**given, rest: value}, self._types[head], path)
+
+    def _scalar(self, value: Any, path: str) -> Any:
+        value = _no_floats(value)
+        if value is None or isinstance(value, (str, bool, int, Decimal, dt.date)):
+            return value
+        raise RecordRejected(
+            f"set.{path} gave {value!r}, not a single value", code="SET", field=path, fix="Mend the expression"
+        )
+
+
+def _no_floats(value: Any) -> Any:
+    """Numbers written in an expression come as floats; their shortest text is what the user wrote."""
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+def refs_of(entity: Entity) -> list[Ref]:
+    """Every record that the entity names, header first, then lines."""
+    found = [value for name in entity.__struct_fields__ if isinstance(value := getattr(entity, name), Ref)]
+    for line in _lines(entity):
+        if isinstance(line.product, Ref):
+            found.append(line.product)
+    return found
+
+
+def with_refs(entity: Entity, names: Mapping[Ref, Ref]) -> Entity:
+    """The entity with each Ref replaced by what the other side calls the same record; every Ref is in ``names``."""
+    changes: dict[str, Any] = {
+        name: names[value] for name in entity.__struct_fields__ if isinstance(value := getattr(entity, name), Ref)
+    }
+    lines = _lines(entity)
+    if any(isinstance(line.product, Ref) for line in lines):
+        changes["lines"] = tuple(
+            msgspec.structs.replace(line, product=names[line.product]) if isinstance(line.product, Ref) else line
+            for line in lines
+        )
+    return msgspec.structs.replace(entity, **changes) if changes else entity
+
+
+def _lines(entity: Entity) -> tuple[Line, ...]:
+    lines = getattr(entity, "lines", None)
+    return lines if isinstance(lines, tuple) else ()

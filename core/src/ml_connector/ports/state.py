@@ -1,0 +1,345 @@
+"""What the engine remembers: links, intents, cursors, the ledger with its audit, leases, the inbox and subscriptions.
+
+A batch's whole effect is one Settlement, committed or refused as one.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from ml_connector.domain import UNSET, Cursor, Kind, Ref, RemoteId, UnsetType, Version
+from ml_connector.ports.notices import Notice, Subscription
+
+Side: TypeAlias = Literal["left", "right"]
+Standing: TypeAlias = Literal["agreed", "skipped", "parked", "rejected", "conflicted", "in_doubt", "gone"]
+"""The one visible state that a record is in.
+
+agreed      both sides hold what the flow says
+skipped     the flow's ``where`` leaves it out
+parked      waits for a parent record that has no counterpart yet
+rejected    the target refused it; waits for a change or a person
+conflicted  both sides changed, or the target kept moving; waits for a rule or a person
+in_doubt    a write's answer was lost and looking has not settled it yet
+gone        deleted on the side that owns it
+"""
+
+
+class End(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One end of a link: the id on that side, and the version that was last seen there."""
+
+    id: RemoteId | None = None
+    version: Version | None = None
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a record is not agreed: in the vendor's words and ours."""
+
+    code: str
+    reason: str
+    field: str = ""
+    fix: str = ""
+    waits_for: Ref | None = None  # parked: the parent, in terms of the side that was read
+    since: datetime | None = None
+    attempts: int = 1
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """One business record in one flow, as far as it is known on both sides."""
+
+    id: str  # ours, stable for life
+    flow: str
+    number: str  # the business key, for people
+    left: End
+    right: End
+    standing: Standing
+    agreed: bytes | None = None  # the content last agreed, encoded, in terms of the written side
+    held: bytes | None = None  # what the written side was last seen to hold, where that differs from ``agreed``
+    drift: bytes | None = None  # fields that somebody changed on the written side: JSON list of names, None when none
+    missed: int = 0  # complete sweeps in a row that did not show the record
+    trouble: Trouble | None = None
+    due: bool = False  # a person (or a parent's arrival) asked for another try
+
+    def end(self, side: Side) -> End:
+        return self.left if side == "left" else self.right
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The little that tells whether a swept key needs a closer look."""
+
+    version: Version | None
+    standing: Standing
+    due: bool
+
+
+Action: TypeAlias = Literal[
+    "created",
+    "updated",
+    "removed",
+    "skipped",
+    "parked",
+    "rejected",
+    "conflicted",
+    "in_doubt",
+    "drifted",
+    "gone",
+    "adopted",
+    "noted",
+]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One field's way from old to new; values as JSON-ready scalars, UNSET where not known."""
+
+    field: str
+    old: object = UNSET
+    new: object = UNSET
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome. The store numbers, times and chains the entries in the order in which they are settled."""
+
+    at: datetime
+    run: str
+    flow: str
+    trace_id: str
+    kind: Kind
+    number: str
+    link: str
+    action: Action
+    left: End
+    right: End
+    rule: str = ""  # why: "owner: ifs", "where", "drift: owner wins at the next change" …
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it stands in the store: its place in the chain and the hash over itself and its predecessor."""
+
+    seq: int
+    entry: AuditEntry
+    hash: str
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """A run's ledger. ``read`` is counted where records arrive, the rest where they are settled."""
+
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    echoed: int = 0
+    skipped: int = 0
+    parked: int = 0
+    rejected: int = 0
+    conflicted: int = 0
+    unknown: int = 0
+
+    def settled(self) -> int:
+        return self.written + self.unchanged + self.echoed + self.skipped + self.parked + self.rejected + self.conflicted
+
+    def adds_up(self) -> bool:
+        return self.read == self.settled() and self.unknown == 0
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One run of one flow. ``ended_at`` None while it goes on (or since it died)."""
+
+    id: str
+    flow: str
+    trace_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Literal["running", "green", "attention", "paused", "failed"] = "running"
+    note: str = ""
+    counts: Counts = msgspec.field(default_factory=Counts)
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A create that is about to leave (or has left); it ends in the settlement that tells its outcome."""
+
+    link: str  # the link's id
+    flow: str
+    kind: Kind  # on the side written to
+    field: str  # the key to look for after a lost answer
+    value: str
+    source_id: RemoteId
+    at: datetime
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to run one flow until ``until``; ``fence`` grows with every claim, and a settlement checks it."""
+
+    flow: str
+    owner: str
+    fence: int
+    until: datetime
+
+
+class Settlement(msgspec.Struct, kw_only=True):
+    """Everything one batch changed. Links replace what stands under their id; the rest is added."""
+
+    links: list[Link] = msgspec.field(default_factory=list)
+    audit: list[AuditEntry] = msgspec.field(default_factory=list)
+    ended_intents: list[str] = msgspec.field(default_factory=list)  # link ids
+    handled_notices: list[str] = msgspec.field(default_factory=list)  # dedupe keys
+    cursor: Cursor | UnsetType = UNSET
+    run: Run | None = None  # its counts so far
+
+
+class Links(Protocol):
+    """The crosswalk."""
+
+    async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]: ...
+
+    async def by_id(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]: ...
+
+    async def by_number(self, number: str, flow: str | None = None) -> list[Link]: ...
+
+    async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
+        """For ids on ``side`` of the flow's links, the id on the other side; those without a counterpart are absent."""
+        ...
+
+    async def due(self, flow: str) -> list[Link]:
+        """Links that are marked due."""
+        ...
+
+    async def awaited(self, flow: str) -> list[Ref]:
+        """The distinct parents that the flow's parked records wait for."""
+        ...
+
+    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
+        """Mark due whatever is parked under these parents; returns how many."""
+        ...
+
+    async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
+        """Links in one of ``standings``, or with drift when ``standings`` is empty; newest trouble first."""
+        ...
+
+    async def tally(self, flow: str) -> Mapping[str, int]:
+        """How many links the flow has in each standing, and under "drifted" how many show drift."""
+        ...
+
+    async def mark_due(self, ids: Sequence[str]) -> int:
+        """Ask for another try; returns how many links were marked."""
+        ...
+
+    async def dismiss(self, ids: Sequence[str]) -> int:
+        """Stop telling of the trouble: the links stay as they are, as skipped, until the record changes at the source."""
+        ...
+
+    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
+        """Remember that the present sweep saw these ids on the left side."""
+        ...
+
+    def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        """Links, not gone, with an id on the left side that the present sweep did not see."""
+        ...
+
+    async def forget_sightings(self, flow: str) -> None: ...
+
+
+class Intents(Protocol):
+    async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
+        """Commit before the writes leave. Raises LeaseLost."""
+        ...
+
+    async def of(self, flow: str) -> list[Intent]:
+        """Intents that no settlement ended: writes in doubt, oldest first."""
+        ...
+
+
+class Ledger(Protocol):
+    async def start(self, run: Run) -> None: ...
+
+    async def finish(self, run: Run) -> None: ...
+
+    async def last(self, flow: str, *, count: int = 1) -> list[Run]:
+        """Newest first."""
+        ...
+
+    def entries(
+        self, *, since: datetime | None = None, link: str | None = None, run: str | None = None
+    ) -> AsyncIterator[AuditRecord]:
+        """Oldest first."""
+        ...
+
+    async def verify(self) -> tuple[int, int | None]:
+        """How many entries the chain has, and the number of the first that does not fit (None: all do)."""
+        ...
+
+
+class Cursors(Protocol):
+    async def load(self, flow: str) -> Cursor | None: ...
+
+
+class Leases(Protocol):
+    async def claim(self, flow: str, owner: str, ttl_s: float) -> Lease:
+        """Raises LeaseHeld, naming the holder and when its lease ends."""
+        ...
+
+    async def renew(self, lease: Lease, ttl_s: float) -> Lease:
+        """Raises LeaseLost."""
+        ...
+
+    async def release(self, lease: Lease) -> None: ...
+
+
+class Inbox(Protocol):
+    async def add(self, connection: str, notices: Sequence[Notice]) -> int:
+        """Durably, before the sender is answered; repeated ``dedupe`` keys collapse. Returns how many were new."""
+        ...
+
+    async def waiting(self, connection: str, kind: Kind) -> dict[RemoteId, list[str]]:
+        """Ids to look at, each with the dedupe keys that named it."""
+        ...
+
+    async def handled(self, dedupe: Sequence[str]) -> None: ...
+
+
+class Subscriptions(Protocol):
+    async def all(self) -> list[Subscription]: ...
+
+    async def save(self, subscription: Subscription, path_token: str) -> None: ...
+
+    async def by_path(self, path_token: str) -> Subscription | None: ...
+
+    async def remove(self, subscription: Subscription) -> None: ...
+
+
+class Pauses(Protocol):
+    """Connections that wait: for a person (auth) or for a time (quota)."""
+
+    async def pause(self, connection: str, reason: str, until: datetime | None) -> None: ...
+
+    async def paused(self, now: datetime) -> Mapping[str, tuple[str, datetime | None]]:
+        """Connection → (reason, until); ``until`` None waits for a person. Those whose time is over are left out."""
+        ...
+
+    async def resume(self, connection: str) -> None: ...
+
+
+class State(Protocol):
+    """All of it, and the one method that settles."""
+
+    @property
+    def links(self) -> Links: ...
+    @property
+    def intents(self) -> Intents: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def cursors(self) -> Cursors: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+    @property
+    def pauses(self) -> Pauses: ...
+
+    async def settle(self, lease: Lease, settlement: Settlement) -> None:
+        """One transaction, guarded by the lease's fence. Raises LeaseLost, and then nothing of it is kept."""
+        ...

@@ -1,0 +1,1 @@
+"""The pipeline, one step a file: read → link → decide → write → settle."""

@@ -1,0 +1,152 @@
+"""What an entity says: encoded, and compared field by field. Equality is by value: 1.5 and 1.50 are the same amount."""
+
+import datetime as dt
+import functools
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Scalar
+from ml_connector.ports.state import Change
+
+E = TypeVar("E", bound=msgspec.Struct)
+
+_TAGS: Final[dict[type, str]] = {Decimal: "decimal", dt.date: "date", dt.datetime: "instant"}
+_UNTAG: Final = {"decimal": Decimal, "date": dt.date.fromisoformat, "instant": dt.datetime.fromisoformat}
+
+
+def _encode_extra(value: Any) -> Any:
+    """Custom fields carry their type along, because nothing else says what it was."""
+    if isinstance(value, Extra):
+        return {
+            name: {_TAGS[type(part)]: part.isoformat() if isinstance(part, dt.date) else str(part)}
+            if type(part) in _TAGS
+            else part
+            for name, part in sorted(value.items())
+        }
+    raise TypeError(f"cannot encode {type(value)}")
+
+
+def _decode_extra(kind: type, value: Any) -> Any:
+    if kind is Extra:
+        return Extra({name: _untagged(part) for name, part in value.items()})
+    raise TypeError(f"cannot decode {kind}")
+
+
+def _untagged(part: Any) -> Scalar:
+    if isinstance(part, dict):
+        [(tag, text)] = part.items()
+        return _UNTAG[tag](text)  # type: ignore[no-any-return, operator]
+    return part  # type: ignore[no-any-return]
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_encode_extra)
+
+
+@functools.cache
+def _decoder(kind: Kind) -> msgspec.json.Decoder[Entity]:
+    return msgspec.json.Decoder(ENTITIES[kind], dec_hook=_decode_extra)
+
+
+def encode(entity: Entity) -> bytes:
+    """Lossless JSON; unset fields are absent. Equal entities may differ in bytes (1.5 and 1.50): decode to compare."""
+    return _encoder.encode(entity)
+
+
+def decode(kind: Kind, data: bytes) -> Entity:
+    return _decoder(kind).decode(data)
+
+
+def changed_fields(new: Entity, old: Entity | None) -> list[str]:
+    """Fields (``extra.NAME`` for custom ones) that are set in ``new`` and differ in ``old``; all set ones without an ``old``."""
+    names: list[str] = []
+    for name in new.__struct_fields__:
+        value = getattr(new, name)
+        if value is UNSET:
+            continue
+        before = UNSET if old is None else getattr(old, name)
+        if value == before:
+            continue
+        if name == "extra":
+            known = before if isinstance(before, Extra) else {}
+            names += [f"extra.{key}" for key, part in value.items() if key not in known or known[key] != part]
+        elif isinstance(value, Address) and isinstance(before, Address) and _covered(value, before):
+            continue
+        else:
+            names.append(name)
+    return names
+
+
+def _covered(new: Address, old: Address) -> bool:
+    return all(getattr(new, part) in (UNSET, getattr(old, part)) for part in new.__struct_fields__)
+
+
+def only(entity: Entity, names: Iterable[str]) -> Entity:
+    """The entity reduced to these fields; everything else is unset."""
+    wanted = set(names)
+    values: dict[str, Any] = {name: getattr(entity, name) for name in wanted if not name.startswith("extra.")}
+    extras = {name.removeprefix("extra.") for name in wanted if name.startswith("extra.")}
+    if extras and isinstance(entity.extra, Extra):
+        values["extra"] = Extra({name: entity.extra[name] for name in extras if name in entity.extra})
+    return type(entity)(**values)
+
+
+def without_empty(entity: Entity) -> Entity:
+    """For a create: what is cleared need not be said."""
+    values = {name: value for name in entity.__struct_fields__ if (value := getattr(entity, name)) not in (None, UNSET)}
+    if isinstance(entity.extra, Extra):
+        values["extra"] = Extra({name: value for name, value in entity.extra.items() if value is not None})
+    return type(entity)(**values)
+
+
+def alike(ours: Any, theirs: Any) -> bool:
+    """Equal but for what vendors do to values: trimmed text, fewer decimals, empty for null."""
+    if ours == theirs:
+        return True
+    if ours in (None, "", UNSET) and theirs in (None, "", UNSET):
+        return True
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return ours.split() == theirs.split()
+    if isinstance(ours, Decimal) and isinstance(theirs, Decimal):
+        places = max(ours.as_tuple().exponent, theirs.as_tuple().exponent)
+        step = Decimal(1).scaleb(int(places))
+        return abs(ours - theirs) < step
+    if isinstance(ours, msgspec.Struct) and type(ours) is type(theirs):
+        pairs = ((getattr(ours, name), getattr(theirs, name)) for name in ours.__struct_fields__)
+        return all(mine is UNSET or alike(mine, other) for mine, other in pairs)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and all(alike(a, b) for a, b in zip(ours, theirs, strict=True))
+    return False
+
+
+def strayed(agreed: Entity, theirs: Entity) -> list[str]:
+    """Fields that we agreed on and that somebody has changed over there since; what is not told (unset) has not strayed."""
+    names: list[str] = []
+    for name in agreed.__struct_fields__:
+        ours, other = getattr(agreed, name), getattr(theirs, name)
+        if ours is UNSET or other is UNSET:
+            continue
+        if name == "extra":
+            names += [f"extra.{key}" for key, part in ours.items() if key in other and not alike(part, other[key])]
+        elif not alike(ours, other):
+            names.append(name)
+    return names
+
+
+def field(entity: Entity | None, name: str) -> Any:
+    """A field's value as the audit keeps it: JSON-ready, UNSET when not known."""
+    if entity is None:
+        return UNSET
+    value: Any
+    if name.startswith("extra."):
+        value = entity.extra.get(name.removeprefix("extra."), UNSET) if isinstance(entity.extra, Extra) else UNSET
+    else:
+        value = getattr(entity, name)
+    return UNSET if value is UNSET else msgspec.to_builtins(value, enc_hook=_encode_extra)
+
+
+def changes_between(old: Entity | None, new: Entity, names: Iterable[str]) -> tuple[Change, ...]:
+    """One Change per name, in the given order."""
+    return tuple(Change(field=name, old=field(old, name), new=field(new, name)) for name in names)

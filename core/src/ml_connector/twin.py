@@ -1,0 +1,159 @@
+"""What a twin is: a small stateful emulator of one vendor's API, as strict as the vendor.
+
+A twin is one async callable from request to answer. The same object therefore serves behind respx in contract tests, inside
+the process in simulations, and over a real socket in ``ml-connector demo`` and ``ml-connector twin SYSTEM``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class TwinRequest(msgspec.Struct, frozen=True):
+    """One HTTP request as it stood on the wire."""
+
+    method: str  # upper case
+    host: str  # the authority that was asked, "www.zohoapis.eu" or "127.0.0.1:8123"
+    target: str  # path and query, percent-encoding untouched
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path alone, still percent-encoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query alone, still percent-encoded, "" when there is none."""
+        return self.target.partition("?")[2]
+
+
+class TwinResponse(msgspec.Struct, frozen=True):
+    """One HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+
+
+class NoAnswer(Exception):
+    """The connection drops without an answer; whether the work was done is what the caller cannot know."""
+
+
+class TwinClock:
+    """The twin's idea of now, always aware UTC; tests move it, nothing else does."""
+
+    def __init__(self, base: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._base = base
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        return self._base() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += timedelta(seconds=seconds)
+
+
+Kind = Literal["status", "lost_before", "lost_after", "garbage", "expire_tokens"]
+
+
+class Fault(msgspec.Struct):
+    """One scripted misbehaviour, spent after ``times`` matching requests.
+
+    status          answer ``status`` (with ``Retry-After: retry_after`` if given) and do no work
+    lost_before     drop the connection, no work done
+    lost_after      do the work, then drop the connection
+    garbage         do the work, then answer 200 with a body that is not JSON
+    expire_tokens   forget every access token issued so far, then go on
+    """
+
+    kind: Kind
+    status: int = 503
+    retry_after: str | None = None
+    body: bytes = b""
+    method: str | None = None  # None matches every method
+    path: str = ""  # a part of the path; "" matches every path
+    skip: int = 0  # let so many matching requests pass first
+    times: int = 1
+
+    def matches(self, request: TwinRequest) -> bool:
+        return (self.method is None or self.method == request.method) and self.path in request.path
+
+
+class Faults:
+    """What goes wrong: a script, and on top of it an optional storm drawn from a seeded generator."""
+
+    def __init__(self) -> None:
+        self.script: list[Fault] = []
+        self._storm: tuple[Random, float, tuple[Fault, ...]] | None = None
+        self.struck: list[tuple[str, str]] = []  # (kind, path) of every fault that happened
+
+    def add(self, *faults: Fault) -> None:
+        self.script.extend(faults)
+
+    def storm(self, seed: int, rate: float, kinds: Sequence[Fault]) -> None:
+        """From now on each request meets one of ``kinds`` with probability ``rate``."""
+        self._storm = (Random(seed), rate, tuple(kinds))
+
+    def calm(self) -> None:
+        self.script.clear()
+        self._storm = None
+
+    def next(self, request: TwinRequest) -> Fault | None:
+        """Take the fault that this request meets, if any."""
+        for fault in self.script:
+            if not fault.matches(request):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+                continue
+            fault.times -= 1
+            if fault.times <= 0:
+                self.script.remove(fault)
+            self.struck.append((fault.kind, request.path))
+            return fault
+        if self._storm is not None:
+            random, rate, kinds = self._storm
+            if random.random() < rate:
+                candidates = [fault for fault in kinds if fault.matches(request)]
+                if candidates:
+                    fault = random.choice(candidates)
+                    self.struck.append((fault.kind, request.path))
+                    return fault
+        return None
+
+
+class Twin(Protocol):
+    """A vendor's emulator, with the handles that tests, the demo and simulations pull."""
+
+    clock: TwinClock
+    faults: Faults
+    calls: list[tuple[str, str, int]]  # (method, path, status) of every answered request, oldest first
+
+    async def __call__(self, request: TwinRequest) -> TwinResponse:
+        """Answer as the vendor would. Raises NoAnswer when a fault cuts the line."""
+        ...
+
+    def settings(self, base_url: str) -> dict[str, object]:
+        """Connection settings (without ``system``) that reach this twin at ``base_url``; secrets as ``secret:twin/NAME``."""
+        ...
+
+    def secrets(self) -> dict[str, str]:
+        """The values behind those secret references, by reference name (``twin/NAME``)."""
+        ...
+
+    def fill(self, accounts: int, orders: int, *, seed: int = 0) -> None:
+        """Put made-up records in place, awkward ones among them; the same seed gives the same records."""
+        ...
+
+    def edit(self, kind: str, count: int, *, seed: int = 0) -> list[str]:
+        """Change ``count`` records of the kind as a person would; returns their business numbers."""
+        ...
+
+    def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """What the twin's own tables hold: (business number, canonical field path → value), read without any plugin code."""
+        ...

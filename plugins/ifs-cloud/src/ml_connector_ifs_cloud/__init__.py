@@ -1,0 +1,1 @@
+"""IFS Cloud for ml-connector."""
