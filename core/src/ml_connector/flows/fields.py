@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref
-from ml_connector.errors import RecordRejected
+from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref, UnsetType
+from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector.flows.conversions import CONVERSIONS
 from ml_connector.flows.flow import Flow
 
@@ -72,6 +72,13 @@ class Projection:
             else frozenset(name.removeprefix("extra.") for name in flow.fields if name.startswith("extra."))
         )
         self._needs_plain = flow.where is not None or bool(flow.sets)
+        named = [assignment.path for assignment in flow.sets] + sorted(flow.fields or ())
+        if homeless := [path for path in named if not _stored(path, accepts)]:
+            raise ContractBroken(
+                f"{flow.target} has no place for {', '.join(homeless)}",
+                where=flow.right,
+                fix=f"Create the field (ml-connector ping {flow.right} --fix) or take it out of flows.{flow.name}",
+            )
 
     def __call__(self, source: Entity) -> Entity | None:
         """What the target shall hold, or None when ``where`` leaves the record out. Raises RecordRejected."""
@@ -122,6 +129,12 @@ class Projection:
         )
 
 
+def _stored(path: str, accepts: frozenset[str]) -> bool:
+    if path.startswith("extra."):
+        return path in accepts or "extra.*" in accepts
+    return path.partition(".")[0] in accepts
+
+
 def _no_floats(value: Any) -> Any:
     """Numbers written in an expression come as floats; their shortest text is what the user wrote."""
     return Decimal(str(value)) if isinstance(value, float) else value
@@ -136,8 +149,8 @@ def refs_of(entity: Entity) -> list[Ref]:
     return found
 
 
-def with_refs(entity: Entity, names: Mapping[Ref, Ref]) -> Entity:
-    """The entity with each Ref replaced by what the other side calls the same record; every Ref is in ``names``."""
+def with_refs(entity: Entity, names: Mapping[Ref, Ref | UnsetType]) -> Entity:
+    """The entity with each Ref replaced by what the other side calls the same record (UNSET: nothing); all are in ``names``."""
     changes: dict[str, Any] = {
         name: names[value] for name in entity.__struct_fields__ if isinstance(value := getattr(entity, name), Ref)
     }

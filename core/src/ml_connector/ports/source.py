@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from ml_connector.domain import Cursor, Page, Record, RemoteId, Stub
+from ml_connector.domain import Cursor, Instant, Page, Record, RemoteId, Stub
 
 
 class Source(Protocol):
@@ -30,6 +30,10 @@ class Feed(Source, Protocol):
         ``cursor`` is text that this adapter returned earlier. Each page's cursor resumes behind that page. Deletions come as
         records with ``gone=True`` where the vendor tells of them.
         """
+        ...
+
+    def cursor_at(self, when: Instant) -> Cursor:
+        """A cursor from which everything that changes at or after ``when`` is read."""
         ...
 
 

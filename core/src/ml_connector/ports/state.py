@@ -151,7 +151,7 @@ class Run(msgspec.Struct, kw_only=True):
     trace_id: str
     started_at: datetime
     ended_at: datetime | None = None
-    outcome: Literal["running", "green", "attention", "paused", "failed"] = "running"
+    outcome: Literal["running", "green", "attention", "paused", "failed", "stopped"] = "running"
     note: str = ""
     counts: Counts = msgspec.field(default_factory=Counts)
 

@@ -60,7 +60,7 @@ def decode(kind: Kind, data: bytes) -> Entity:
 
 
 def changed_fields(new: Entity, old: Entity | None) -> list[str]:
-    """Fields (``extra.NAME`` for custom ones) that are set in ``new`` and differ in ``old``; all set ones without an ``old``."""
+    """Fields (``extra.NAME`` for custom ones) set in ``new`` that differ in ``old``; all set ones without an ``old``."""
     names: list[str] = []
     for name in new.__struct_fields__:
         value = getattr(new, name)
@@ -135,18 +135,23 @@ def strayed(agreed: Entity, theirs: Entity) -> list[str]:
     return names
 
 
-def field(entity: Entity | None, name: str) -> Any:
-    """A field's value as the audit keeps it: JSON-ready, UNSET when not known."""
-    if entity is None:
-        return UNSET
-    value: Any
+def tells(entity: Entity, name: str) -> bool:
+    """Whether the entity says anything about the field at all."""
     if name.startswith("extra."):
-        value = entity.extra.get(name.removeprefix("extra."), UNSET) if isinstance(entity.extra, Extra) else UNSET
-    else:
-        value = getattr(entity, name)
-    return UNSET if value is UNSET else msgspec.to_builtins(value, enc_hook=_encode_extra)
+        return isinstance(entity.extra, Extra) and name.removeprefix("extra.") in entity.extra
+    return getattr(entity, name) is not UNSET
 
 
 def changes_between(old: Entity | None, new: Entity, names: Iterable[str]) -> tuple[Change, ...]:
-    """One Change per name, in the given order."""
-    return tuple(Change(field=name, old=field(old, name), new=field(new, name)) for name in names)
+    """One Change per name, in the given order, values as the audit keeps them: JSON-ready, UNSET where not known."""
+    before, after = _told(old), _told(new)
+    return tuple(Change(field=name, old=before.get(name, UNSET), new=after.get(name, UNSET)) for name in names)
+
+
+def _told(entity: Entity | None) -> dict[str, Any]:
+    if entity is None:
+        return {}
+    values: dict[str, Any] = msgspec.to_builtins(entity, enc_hook=_encode_extra)
+    for name, part in values.pop("extra", {}).items():
+        values[f"extra.{name}"] = part
+    return values

@@ -180,7 +180,9 @@ class Database:
         row.values.update(changes)
         self._touch(row)
         if entity.name in self.history_enabled:
-            self._log(entity, row, "Modify", {name: (before[name], new) for name, new in changes.items() if before[name] != new})
+            self._log(
+                entity, row, "Modify", {name: (before[name], new) for name, new in changes.items() if before[name] != new}
+            )
 
     def delete(self, entity: EntityType, row: Row) -> None:
         """Remove a row with all that hangs on it."""

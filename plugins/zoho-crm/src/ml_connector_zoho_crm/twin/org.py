@@ -15,6 +15,7 @@ from ml_connector_zoho_crm.twin.schema import PERSONS, Field
 from ml_connector_zoho_crm.twin.table import Deleted, Row, Table
 
 FIRST_ID = 5550001000000123001
+_LINES_OF = {owner: lines for lines, owner in LINE_ITEMS.items()}
 Listener: TypeAlias = Callable[[Table, str, str, Mapping[str, Any]], None]
 """Told of every change: table, "insert", "update" or "delete", record id, the fields that were written."""
 
@@ -50,6 +51,7 @@ class Org:
         self.listeners: list[Listener] = []
         self.locked: set[str] = set()
         self.org_id = self.new_id()
+        self.users: dict[str, User] = {}
         self.robot = self.add_user("Connector", "connector@example.com")  # the user behind the refresh token
         self.person = self.add_user("Sam Okafor", "sam@example.com")
         self.tables: dict[str, Table] = {}
@@ -67,11 +69,9 @@ class Org:
 
     # -- users, ids, time
 
-    users: dict[str, User]
-
     def add_user(self, name: str, email: str) -> User:
         user = User(self.new_id(), name, email)
-        self.users = {**getattr(self, "users", {}), user.id: user}
+        self.users[user.id] = user
         return user
 
     def new_id(self) -> str:
@@ -250,7 +250,7 @@ class Org:
                         lines.rows[change.id], {**change.values, **self._line_totals(lines, merged), "Modified_Time": now}
                     )
             values[name] = ids
-        standard = next((name for name, owner in LINE_ITEMS.items() if owner == table.module.name), None)
+        standard = _LINES_OF.get(table.module.name)
         if standard is not None:
             ids = values.get(standard, row.get(standard)) or ()
             values.update(order_totals([self.tables[standard].rows[one] for one in ids], row, values))

@@ -1,0 +1,59 @@
+"""What a complete sweep did not show: missed once is a warning, missed twice is gone, and a mass disappearance is a fault."""
+
+import msgspec
+
+from ml_connector.errors import ContractBroken
+from ml_connector.flows import Flow
+from ml_connector.ports.clock import Clock
+from ml_connector.ports.state import AuditEntry, Lease, Link, Run, Settlement, State
+
+STRIKES = 2
+BRAKE_SHARE = 0.25
+"""More than this share of a flow's records missing from one sweep is taken for a fault at the source …"""
+BRAKE_LEAST = 10
+"""… unless it is fewer records than this."""
+
+
+async def mark_absent(flow: Flow, run: Run, lease: Lease, state: State, clock: Clock) -> None:
+    """Give every unseen link a strike; after the second it is gone. Raises ContractBroken when too many are missing at once."""
+    missing = 0
+    async for links in state.links.unsighted(flow.name):
+        missing += len(links)
+    if not missing:
+        return
+    total = sum(count for name, count in (await state.links.tally(flow.name)).items() if name not in ("gone", "drifted"))
+    if missing >= BRAKE_LEAST and missing > total * BRAKE_SHARE:
+        raise ContractBroken(
+            f"{missing} of {total} {flow.entity} records are missing from a sweep that ended normally; nothing was taken as deleted",
+            where=flow.left,
+            fix="Check the rights (companies, sites) of the API user; if the records are gone for good, run with --full again",
+        )
+    async for links in state.links.unsighted(flow.name):
+        batch = Settlement(run=run)
+        for link in links:
+            _strike(flow, run, clock, link, batch)
+        await state.settle(lease, batch)
+
+
+def _strike(flow: Flow, run: Run, clock: Clock, link: Link, batch: Settlement) -> None:
+    missed = link.missed + 1
+    gone = missed >= STRIKES
+    link = msgspec.structs.replace(link, missed=missed, standing="gone" if gone else link.standing)
+    batch.links.append(link)
+    if gone:
+        batch.audit.append(
+            AuditEntry(
+                at=clock.now(),
+                run=run.id,
+                flow=flow.name,
+                trace_id=run.trace_id,
+                kind=flow.entity,
+                number=link.number,
+                link=link.id,
+                action="gone",
+                left=link.left,
+                right=link.right,
+                rule="deletes: ignore",
+                reason=f"absent from {missed} complete sweeps of {flow.left}",
+            )
+        )

@@ -1,0 +1,72 @@
+"""One record on its way through the pipeline, and the pages that the cursor may not overtake."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from ml_connector.domain import UNSET, Cursor, Entity, Record, UnsetType
+from ml_connector.ports.state import Action, Change, Link, Trouble
+
+Term: TypeAlias = Literal["written", "unchanged", "echoed", "skipped", "parked", "rejected", "conflicted", "unknown"]
+"""The ledger's terms."""
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """A record that was read, what it shall become, and how that went. Filled in from step to step."""
+
+    record: Record
+    link: Link  # as it shall stand
+    known: Link | None  # as it stood
+    page: int
+    desired: Entity | None = None  # in the written side's terms, refs translated
+    before: Entity | None = None  # what the written side held, as far as known
+    names: tuple[str, ...] = ()  # fields to set; empty for a create
+    rule: str = ""
+    remake: bool = False  # write it as new although a counterpart was known
+    term: Term | None = None
+    action: Action | None = None  # None: nothing that the audit tells of
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def creates(self) -> bool:
+        return self.link.right.id is None or self.remake
+
+    def end(self, term: Term, action: Action | None, *, reason: str = "", trouble: Trouble | None = None) -> None:
+        self.term, self.action, self.reason = term, action, reason
+        if trouble is not None:
+            before = self.link.trouble
+            attempts = before.attempts + 1 if before is not None and before.code == trouble.code else 1
+            since = before.since if before is not None and before.since is not None else trouble.since
+            trouble = msgspec.structs.replace(trouble, attempts=attempts, since=since)
+        self.link = msgspec.structs.replace(self.link, trouble=trouble, due=False)
+
+
+class Pages:
+    """Counts what each page still owes, so that the cursor moves only past pages that are settled whole."""
+
+    def __init__(self) -> None:
+        self._owed: dict[int, int] = {}
+        self._cursors: dict[int, Cursor | None] = {}
+        self._first = 0
+        self._next = 0
+
+    def open(self, owed: int, cursor: Cursor | None) -> int:
+        page = self._next
+        self._next += 1
+        self._owed[page], self._cursors[page] = owed, cursor
+        return page
+
+    def pay(self, page: int) -> None:
+        self._owed[page] -= 1
+
+    def frontier(self) -> Cursor | UnsetType:
+        """The cursor behind the last page of the unbroken row of settled pages, UNSET when it has not moved."""
+        moved: Cursor | UnsetType = UNSET
+        while self._first < self._next and self._owed[self._first] == 0:
+            del self._owed[self._first]
+            cursor = self._cursors.pop(self._first)
+            if cursor is not None:
+                moved = cursor
+            self._first += 1
+        return moved

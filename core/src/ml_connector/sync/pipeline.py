@@ -1,0 +1,209 @@
+"""The stages of one run, overlapped: while a batch is written the next is read, in memory bounded by batch sizes.
+
+A failure anywhere stops the reading; what is already on its way is finished and settled, then the failure is raised.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from ml_connector.domain import UNSET, Cursor, Record, RemoteId, Version
+from ml_connector.errors import ConnectorError
+from ml_connector.flows import Flow
+from ml_connector.ports.clock import Clock
+from ml_connector.ports.sink import SinkLimits
+from ml_connector.ports.state import Intent, Lease, Run, State
+from ml_connector.ports.telemetry import Telemetry
+from ml_connector.sync.job import Job, Pages
+from ml_connector.sync.prepare import Preparer
+from ml_connector.sync.read import Batch
+from ml_connector.sync.settle import settlement, tally
+from ml_connector.sync.write import Writer
+
+SETTLE_AT_ONCE = 1000
+"""Most jobs that one settlement takes: a bound on the transaction, not on throughput."""
+
+
+class Pipeline:
+    """Moves batches of one flow from reading to settlement. One instance serves one run, pass after pass."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        run: Run,
+        lease: Lease,
+        state: State,
+        preparer: Preparer,
+        writer: Writer,
+        limits: SinkLimits,
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        stop: asyncio.Event,
+    ) -> None:
+        self._flow, self._run, self._lease, self._state = flow, run, lease, state
+        self._preparer, self._writer, self._limits = preparer, writer, limits
+        self._telemetry, self._clock, self._stop = telemetry, clock, stop
+        self._opened: set[str] = set()
+        self._flying: dict[RemoteId, Version | None] = {}
+        self._landed = asyncio.Condition()
+        self._failure: ConnectorError | None = None
+
+    async def carry(self, batches: AsyncIterator[Batch], position: Callable[[Cursor], Cursor] | None = None) -> bool:
+        """Carry every batch to its settlement; True when the stream ended by itself, False when ``stop`` ended it.
+
+        ``position`` makes the flow's cursor of the stream's; None: this pass moves no cursor.
+        """
+        self._pages = Pages()
+        self._position = position
+        self._waiting: tuple[list[Job], list[Job]] = ([], [])  # creates and updates that do not fill a batch yet
+        inbox: asyncio.Queue[Batch | None] = asyncio.Queue(2)
+        self._writes: asyncio.Queue[list[Job] | None] = asyncio.Queue(self._limits.parallel)
+        self._ended: asyncio.Queue[list[Job] | None] = asyncio.Queue(4)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._settle())
+                complete = tasks.create_task(self._read(batches, inbox))
+                decider = tasks.create_task(self._decide(inbox))
+                writers = [tasks.create_task(self._write()) for _ in range(self._limits.parallel)]
+                await decider
+                for _ in writers:
+                    await self._writes.put(None)
+                await asyncio.wait(writers)
+                await self._ended.put(None)
+        except BaseExceptionGroup as group:  # one task's error, as itself
+            raise group.exceptions[0] from None
+        if self._failure is not None:
+            raise self._failure
+        return complete.result()
+
+    async def _read(self, batches: AsyncIterator[Batch], inbox: asyncio.Queue[Batch | None]) -> bool:
+        try:
+            async for batch in batches:
+                if self._stop.is_set() or self._failure is not None:
+                    return False
+                await inbox.put(batch)
+            return True
+        except ConnectorError as error:
+            self._fail(error)
+            return False
+        finally:
+            await inbox.put(None)
+
+    async def _decide(self, inbox: asyncio.Queue[Batch | None]) -> None:
+        while (batch := await inbox.get()) is not None:
+            if self._failure is not None:
+                continue
+            try:
+                await self._take(batch)
+            except ConnectorError as error:
+                self._fail(error)
+        await self._flush()
+
+    async def _take(self, batch: Batch) -> None:
+        for term, amount in batch.settled.items():
+            tally(self._run.counts, term, amount)
+            self._run.counts.read += amount
+        self._run.counts.read += len(batch.records)
+        records = await self._fresh(batch.records)
+        page = self._pages.open(len(records), batch.cursor)
+        jobs = await self._preparer.jobs(records, page)
+        wanted = [job for job in jobs if job.term is None]
+        await self._declare([job for job in wanted if job.creates])
+        self._flying |= {job.record.id: job.record.version for job in jobs}
+        for job in wanted:
+            pool = self._waiting[0 if job.creates else 1]
+            pool.append(job)
+            if len(pool) >= self._limits.batch:
+                await self._writes.put(pool[:])
+                pool.clear()
+        await self._ended.put([job for job in jobs if job.term is not None])
+
+    async def _fresh(self, records: Sequence[Record]) -> list[Record]:
+        """The batch without repeats: a record that is still on its way is dropped if it is the same, else waited for."""
+        fresh: dict[RemoteId, Record] = {}
+        for record in records:
+            if record.id in fresh:
+                tally(self._run.counts, "unchanged")
+            elif record.id in self._flying:
+                if self._flying[record.id] == record.version is not None:
+                    tally(self._run.counts, "unchanged")
+                    continue
+                await self._flush()
+                await self._land(record.id)
+            fresh[record.id] = record  # the later of two is the newer
+        return list(fresh.values())
+
+    async def _land(self, remote_id: RemoteId) -> None:
+        async with self._landed:
+            await self._landed.wait_for(lambda: remote_id not in self._flying or self._failure is not None)
+
+    async def _declare(self, creates: Sequence[Job]) -> None:
+        """Commit the intents of creates before any of them leaves."""
+        if not creates:
+            return
+        match = self._flow.match[0]
+        intents = [
+            Intent(
+                link=job.link.id,
+                flow=self._flow.name,
+                kind=self._flow.target,
+                field=match,
+                value=str(getattr(job.desired, match)),
+                source_id=job.record.id,
+                at=self._clock.now(),
+            )
+            for job in creates
+        ]
+        await self._state.intents.open(self._lease, intents)
+        self._opened.update(intent.link for intent in intents)
+
+    async def _flush(self) -> None:
+        for pool in self._waiting:
+            if pool:
+                await self._writes.put(pool[:])
+                pool.clear()
+
+    async def _write(self) -> None:
+        while (jobs := await self._writes.get()) is not None:
+            if self._failure is None:
+                try:
+                    with self._telemetry.span("sync.batch", flow=self._flow.name, records=len(jobs)) as span:
+                        await self._writer.perform(jobs)
+                        for job in jobs:
+                            if job.term != "written":
+                                span.event("record.failed", number=job.link.number, term=job.term or "")
+                except ConnectorError as error:
+                    self._fail(error)
+            await self._ended.put([job for job in jobs if job.term is not None])
+
+    async def _settle(self) -> None:
+        """One transaction for whatever has ended meanwhile."""
+        more = True
+        while more:
+            jobs = await self._ended.get()
+            if jobs is None:
+                return
+            while len(jobs) < SETTLE_AT_ONCE and not self._ended.empty():
+                further = self._ended.get_nowait()
+                if further is None:
+                    more = False
+                    break
+                jobs = [*jobs, *further]
+            batch = settlement(self._run, self._clock, self._flow.target, jobs, self._opened)
+            for job in jobs:
+                self._pages.pay(job.page)
+            cursor = self._pages.frontier()
+            if self._position is not None and isinstance(cursor, str):
+                batch.cursor = self._position(cursor)
+            if jobs or batch.cursor is not UNSET:
+                await self._state.settle(self._lease, batch)
+            for term, amount in Counter(job.term for job in jobs).items():
+                self._telemetry.count("ml_connector.records", amount, flow=self._flow.name, outcome=term or "")
+            async with self._landed:
+                for job in jobs:
+                    self._flying.pop(job.record.id, None)
+                self._landed.notify_all()
+
+    def _fail(self, error: ConnectorError) -> None:
+        self._failure = self._failure or error

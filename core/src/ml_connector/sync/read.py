@@ -1,0 +1,108 @@
+"""Read step: feeds page by page, sweeps key by key, both as one stream of batches with what already needs no work counted."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ml_connector.domain import Cursor, Record, RemoteId, Stub
+from ml_connector.ports.source import Feed, Source, Sweep
+from ml_connector.ports.state import Links, Standing
+from ml_connector.sync.job import Term
+
+CHUNK = 100
+"""Changed keys that are fetched together; adapters split it further where the vendor needs it."""
+
+_TERM: dict[Standing, Term] = {
+    "agreed": "unchanged",
+    "skipped": "skipped",
+    "parked": "parked",
+    "rejected": "rejected",
+    "conflicted": "conflicted",
+}
+
+
+def standing_term(standing: Standing) -> Term | None:
+    """How a record that did not change counts; None when it wants a closer look all the same."""
+    return _TERM.get(standing)
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a flow stands, kept as its one cursor: in the left feed, in the right feed, or since which sweep."""
+
+    left: Cursor | None = None
+    right: Cursor | None = None
+    swept_at: datetime | None = None  # the last sweep that reached its end
+    full_at: datetime | None = None  # the last run that read every record anew
+    signature: str = ""  # the flow's, when it last read everything
+
+    def encoded(self) -> Cursor:
+        return msgspec.json.encode(self).decode()
+
+
+def position(cursor: Cursor | None) -> Position:
+    return msgspec.json.decode(cursor, type=Position) if cursor else Position()
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that need a look, how many did not (by ledger term), and the source's cursor behind them."""
+
+    records: Sequence[Record] = ()
+    settled: Counter[Term] = msgspec.field(default_factory=Counter)
+    cursor: Cursor | None = None
+
+
+async def read_feed(source: Feed, cursor: Cursor | None) -> AsyncIterator[Batch]:
+    async for page in source.changed_since(cursor):
+        yield Batch(records=page.records, cursor=page.cursor)
+
+
+async def read_ids(source: Source, ids: Sequence[RemoteId]) -> AsyncIterator[Batch]:
+    for start in range(0, len(ids), CHUNK):
+        yield Batch(records=await source.fetch(ids[start : start + CHUNK]))
+
+
+class SweepReader:
+    """Compares every swept key with what its link last saw, and fetches only what is new or differs."""
+
+    def __init__(self, source: Sweep, links: Links, flow: str, *, full: bool, first: bool) -> None:
+        self._source, self._links, self._flow = source, links, flow
+        self._full = full  # read every record anew
+        self._first = first  # nothing is linked yet: expect every record to be new
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        wanted: list[RemoteId] = []
+        async for stubs in self._source.stubs(rows=self._full or self._first):
+            settled, records = await self._sort(stubs, wanted)
+            yield Batch(records=records, settled=settled)
+            while len(wanted) >= CHUNK:
+                yield Batch(records=await self._source.fetch(wanted[:CHUNK]))
+                del wanted[:CHUNK]
+        if wanted:
+            yield Batch(records=await self._source.fetch(wanted))
+
+    async def _sort(self, stubs: Sequence[Stub], wanted: list[RemoteId]) -> tuple[Counter[Term], list[Record]]:
+        ids = [stub.id for stub in stubs]
+        seen = await self._links.seen(self._flow, "left", ids)
+        if not self._first:
+            await self._links.sight(self._flow, ids)
+        settled: Counter[Term] = Counter()
+        records: list[Record] = []
+        for stub in stubs:
+            known = seen.get(stub.id)
+            same = known is not None and known.version == stub.version and not known.due
+            term = standing_term(known.standing) if known is not None and same else None
+            if term is not None and not self._full:
+                settled[term] += 1
+            elif stub.record is not None:
+                records.append(stub.record)
+            else:
+                wanted.append(stub.id)
+        return settled, records
+
+
+def due_for_full(source: Sweep, where: Position, now: datetime) -> bool:
+    """Versions do not tell everything: it is time again to read every record anew."""
+    every: timedelta | None = source.full_every
+    return every is not None and where.full_at is not None and now - where.full_at >= every

@@ -1,0 +1,53 @@
+"""Settle step: what a batch of jobs leaves behind, as one value that is committed or refused as one."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ml_connector.domain import Kind
+from ml_connector.ports.clock import Clock
+from ml_connector.ports.state import AuditEntry, Counts, Link, Run, Settlement
+from ml_connector.sync.job import Job
+
+
+def tally(counts: Counts, term: str, amount: int = 1) -> None:
+    setattr(counts, term, getattr(counts, term) + amount)
+
+
+def entry(run: Run, clock: Clock, kind: Kind, link: Link, job: Job) -> AuditEntry:
+    """The audit's line about one job that has something to tell."""
+    assert job.action is not None
+    return AuditEntry(
+        at=clock.now(),
+        run=run.id,
+        flow=run.flow,
+        trace_id=run.trace_id,
+        kind=kind,
+        number=link.number,
+        link=link.id,
+        action=job.action,
+        left=link.left,
+        right=link.right,
+        rule=job.rule,
+        reason=job.reason,
+        changes=job.changes,
+    )
+
+
+def settlement(run: Run, clock: Clock, kind: Kind, jobs: Iterable[Job], opened: set[str]) -> Settlement:
+    """Links, audit and counts of ended jobs. ``opened`` are the links with an open intent; ended ones are taken out of it."""
+    batch = Settlement(run=run)
+    for job in jobs:
+        assert job.term is not None
+        tally(run.counts, job.term)
+        if job.link != job.known:
+            batch.links.append(job.link)
+        if job.action is not None:
+            batch.audit.append(entry(run, clock, kind, job.link, job))
+        if job.link.id in opened and job.term != "unknown":
+            opened.discard(job.link.id)
+            batch.ended_intents.append(job.link.id)
+        for warning in job.record.warnings if job.action is not None else ():
+            note = msgspec.structs.replace(job, action="noted", reason=warning, changes=())
+            batch.audit.append(entry(run, clock, kind, job.link, note))
+    return batch

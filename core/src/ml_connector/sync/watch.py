@@ -1,0 +1,96 @@
+"""Looks at the written side: our own writes come back as echoes, edits and deletions made there are told as drift.
+
+Nothing is written here; the flow's rule decides what becomes of drift (``decide``), at the next change or at once.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from ml_connector.domain import Cursor, Record
+from ml_connector.flows import Flow
+from ml_connector.ports.clock import Clock
+from ml_connector.ports.state import AuditEntry, Change, End, Lease, Link, Run, Settlement, State
+from ml_connector.sync import content
+from ml_connector.sync.decide import DELETED
+from ml_connector.sync.job import Term
+from ml_connector.sync.read import Batch, Position
+from ml_connector.sync.settle import tally
+
+
+class Watch:
+    """Carries what the right side says about itself into the links of one flow."""
+
+    def __init__(self, flow: Flow, run: Run, lease: Lease, state: State, clock: Clock) -> None:
+        self._flow, self._run, self._lease, self._state, self._clock = flow, run, lease, state, clock
+
+    async def carry(self, batches: AsyncIterator[Batch], where: Position, *, notices: Sequence[str] = ()) -> Position:
+        """Settle every batch as it comes; returns the position behind the last."""
+        async for batch in batches:
+            if batch.cursor is not None:
+                where = msgspec.structs.replace(where, right=batch.cursor)
+            await self._settle(batch.records, where.encoded() if batch.cursor is not None else None)
+        if notices:
+            await self._state.settle(self._lease, Settlement(run=self._run, handled_notices=list(notices)))
+        return where
+
+    async def _settle(self, records: Sequence[Record], cursor: Cursor | None) -> None:
+        links = await self._state.links.by_id(self._flow.name, "right", [record.id for record in records])
+        batch = Settlement(run=self._run)
+        for record in records:
+            self._run.counts.read += 1
+            link = links.get(record.id)
+            if link is None:  # somebody else's record: none of this flow's business
+                tally(self._run.counts, "skipped")
+                continue
+            tally(self._run.counts, self._see(link, record, batch))
+        if cursor is not None:
+            batch.cursor = cursor
+        await self._state.settle(self._lease, batch)
+
+    def _see(self, link: Link, record: Record, batch: Settlement) -> Term:
+        if record.gone:
+            if link.right.version is None and link.drift is not None:
+                return "unchanged"
+            told = msgspec.structs.replace(link, right=End(record.id), drift=msgspec.json.encode([DELETED]))
+            self._tell(told, batch, f"deleted at {self._flow.right}", ())
+            return "skipped"
+        if record.version == link.right.version:
+            return "echoed"
+        if link.agreed is None or record.entity is None:
+            return "unchanged"
+        agreed = content.decode(self._flow.target, link.agreed)
+        strayed = content.strayed(agreed, record.entity)
+        drift = msgspec.json.encode(strayed) if strayed else None
+        held = content.encode(record.entity) if strayed else None
+        right = End(record.id, record.version)
+        told = msgspec.structs.replace(link, right=right, drift=drift, held=held)
+        if not strayed:
+            batch.links.append(told)
+            return "unchanged"
+        seen = content.changes_between(agreed, record.entity, strayed)
+        self._tell(told, batch, f"edited at {self._flow.right}", seen)
+        return "skipped"
+
+    def _tell(self, link: Link, batch: Settlement, reason: str, changes: tuple[Change, ...]) -> None:
+        restore = self._flow.drift == "restore"
+        if restore:
+            link = msgspec.structs.replace(link, due=True)
+        batch.links.append(link)
+        batch.audit.append(
+            AuditEntry(
+                at=self._clock.now(),
+                run=self._run.id,
+                flow=self._flow.name,
+                trace_id=self._run.trace_id,
+                kind=self._flow.target,
+                number=link.number,
+                link=link.id,
+                action="drifted",
+                left=link.left,
+                right=link.right,
+                rule="drift: restored at once" if restore else "drift: the owner wins at the next change",
+                reason=reason,
+                changes=changes,
+            )
+        )
