@@ -31,10 +31,10 @@ def host_of(url: str) -> str:
 
 
 class HostRule:
-    """The hosts of one connection: exact "acme.ifs.cloud", with a port "127.0.0.1:8123", or glob "*.zohoapis.eu", "www.zohoapis.*".
+    """The hosts of one connection: "acme.ifs.cloud", with a port "127.0.0.1:8123", or a glob "*.zohoapis.eu", "www.zohoapis.*".
 
-    A leading ``*.`` stands for one or more labels, a trailing ``.*`` for the ending of a country or "com.au" and its like, a ``*``
-    elsewhere for a part of one label. Without a port every port matches.
+    A leading ``*.`` stands for one or more labels, a trailing ``.*`` for the ending of a country or "com.au" and its like, a
+    ``*`` elsewhere for a part of one label. Without a port every port matches.
     """
 
     def __init__(self, *hosts: str) -> None:
@@ -44,8 +44,8 @@ class HostRule:
     def check(self, url: str, where: str) -> str:
         """Return ``url`` when a token may go there.
 
-        Raises ContractBroken when the host is not allowed, when the scheme is http and the host not this machine, or when the URL
-        is written in a way that leaves the host open to doubt.
+        Raises ContractBroken when the host is not allowed, when the scheme is http and the host not this machine, or when
+        the URL is written in a way that leaves the host open to doubt.
         """
         origin = _ORIGIN.match(url)
         if origin is None:
@@ -58,7 +58,7 @@ class HostRule:
         port = int(origin[3] or (443 if scheme == "https" else 80))
         if not any(pattern.fullmatch(f"{host}:{port}") for pattern in self._patterns):
             raise ContractBroken(
-                f"the host {host}:{port} is not one of this connection's ({', '.join(self.hosts) or 'none'}), so no token was sent to it",
+                f"the host {host}:{port} is not one of this connection's ({', '.join(self.hosts)}), so nothing was sent to it",
                 fix="If the host is your vendor's, allow it in the connection's settings",
                 where=where,
             )

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from math import inf
 
 import msgspec
-
 from ml_connector.errors import Throttled
 from ml_connector.ports.clock import Clock
 
@@ -49,8 +48,9 @@ ORDINARY = Cost()
 class Limiter:
     """Lets requests of one connection through as its limits allow. All waiting is the clock's.
 
-    aiolimiter is not used: it waits on the event loop's time, which a simulation does not own, and a full bucket plus its refill
-    lets nearly twice the allowance into one window. Here requests follow at an interval, after a burst of at most one second's worth.
+    aiolimiter is not used: it waits on the event loop's time, which a simulation does not own, and a full bucket plus its
+    refill lets nearly twice the allowance into one window. Here requests follow at an interval, after a burst of at most one
+    second's worth.
     """
 
     def __init__(self, limits: Limits, clock: Clock, *, where: str) -> None:
@@ -67,8 +67,8 @@ class Limiter:
     def slot(self, cost: Cost = ORDINARY, *, patience_s: float = inf) -> AbstractAsyncContextManager[None]:
         """Wait for the pace, the concurrency and the end of a pause; hold the concurrency until the block ends.
 
-        Raises Throttled(after_s) when only the reserve of credits is left and the call is not essential, or when the connection is
-        paused for longer than ``patience_s``.
+        Raises Throttled(after_s) when only the reserve of credits is left and the call is not essential, or when the
+        connection is paused for longer than ``patience_s``.
         """
         return _Slot(self, cost, patience_s)
 
@@ -88,7 +88,7 @@ class Limiter:
             return max(0, self._said[1])
         if self.limits.credits_per_day is None:
             return None
-        return max(0, self.limits.credits_per_day - sum(credits for _, credits in self._spent))
+        return max(0, self.limits.credits_per_day - sum(spent for _, spent in self._spent))
 
     def _forget(self) -> None:
         now = self._clock.monotonic()
@@ -105,7 +105,7 @@ class Limiter:
         if not cost.essential and left - cost.credits < self.limits.credit_reserve:
             after = self._said[0] + _BELIEVED_S - now if self._said else self._spent_until() - now
             raise Throttled(
-                f"{left} of the day's API credits are left, and {self.limits.credit_reserve} are reserved for writes and notices",
+                f"{left} of the day's API credits are left, {self.limits.credit_reserve} of them reserved for writes and notices",
                 after_s=max(1.0, after),
                 fix="Reading goes on by itself when older calls leave the 24 hours; read less often if this returns every day",
                 where=self._where,
@@ -133,7 +133,6 @@ class Limiter:
 
     async def _enter(self, patience_s: float) -> None:
         """Wait for our turn: the pace says when, a pause may put it off."""
-        self._check_pause(patience_s)
         if not self._turn.locked() and self._wait() <= _EPSILON_S:
             self._pace.take(self._clock.monotonic())
             return
@@ -181,8 +180,9 @@ class _Slot:
         try:
             await limiter._all.acquire()
             try:
-                await limiter._enter(self._patience_s)
+                limiter._check_pause(self._patience_s)  # before spending: a call that is turned away costs nothing
                 limiter._spend(self._cost)
+                await limiter._enter(self._patience_s)
             except BaseException:
                 limiter._all.release()
                 raise
@@ -198,7 +198,7 @@ class _Slot:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that a ``Retry-After`` header (RFC 9110 section 10.2.3: seconds or an HTTP date) asks for; None without a usable one."""
+    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3: seconds or an HTTP date); None without a usable one."""
     text = headers.get("retry-after", "").strip()
     if not text:
         return None

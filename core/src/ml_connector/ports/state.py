@@ -183,7 +183,7 @@ class Settlement(msgspec.Struct, kw_only=True):
     links: list[Link] = msgspec.field(default_factory=list)
     audit: list[AuditEntry] = msgspec.field(default_factory=list)
     ended_intents: list[str] = msgspec.field(default_factory=list)  # link ids
-    handled_notices: list[str] = msgspec.field(default_factory=list)  # dedupe keys
+    handled_notices: list[str] = msgspec.field(default_factory=list)  # dedupe keys of this flow's notices
     cursor: Cursor | UnsetType = UNSET
     run: Run | None = None  # its counts so far
 
@@ -221,8 +221,8 @@ class Links(Protocol):
         """How many links the flow has in each standing, and under "drifted" how many show drift."""
         ...
 
-    async def mark_due(self, ids: Sequence[str]) -> int:
-        """Ask for another try; returns how many links were marked."""
+    async def mark_due(self, ids: Sequence[str], *, again: bool = False) -> int:
+        """Ask for another try; returns how many links were marked. ``again``: forget what was agreed, compare anew."""
         ...
 
     async def dismiss(self, ids: Sequence[str]) -> int:
@@ -287,15 +287,15 @@ class Leases(Protocol):
 
 
 class Inbox(Protocol):
-    async def add(self, connection: str, notices: Sequence[Notice]) -> int:
+    """Notices that wait for their flow."""
+
+    async def add(self, flow: str, notices: Sequence[Notice]) -> int:
         """Durably, before the sender is answered; repeated ``dedupe`` keys collapse. Returns how many were new."""
         ...
 
-    async def waiting(self, connection: str, kind: Kind) -> dict[RemoteId, list[str]]:
+    async def waiting(self, flow: str, kind: Kind) -> dict[RemoteId, list[str]]:
         """Ids to look at, each with the dedupe keys that named it."""
         ...
-
-    async def handled(self, dedupe: Sequence[str]) -> None: ...
 
 
 class Subscriptions(Protocol):

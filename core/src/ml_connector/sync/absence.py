@@ -24,9 +24,9 @@ async def mark_absent(flow: Flow, run: Run, lease: Lease, state: State, clock: C
     total = sum(count for name, count in (await state.links.tally(flow.name)).items() if name not in ("gone", "drifted"))
     if missing >= BRAKE_LEAST and missing > total * BRAKE_SHARE:
         raise ContractBroken(
-            f"{missing} of {total} {flow.entity} records are missing from a sweep that ended normally; nothing was taken as deleted",
+            f"{missing} of {total} {flow.entity} records are missing from a complete sweep; nothing was taken as deleted",
             where=flow.left,
-            fix="Check the rights (companies, sites) of the API user; if the records are gone for good, run with --full again",
+            fix="Check the rights (companies, sites) of the API user at that system",
         )
     async for links in state.links.unsighted(flow.name):
         batch = Settlement(run=run)

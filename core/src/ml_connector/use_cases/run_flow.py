@@ -188,7 +188,7 @@ class _Run:
         if target is None:
             return where
         watch = Watch(self._flow, self._run, self._lease, self._state, self._clock)
-        noticed = await self._state.inbox.waiting(self._flow.right, self._flow.target)
+        noticed = await self._state.inbox.waiting(self._flow.name, self._flow.target)
         if noticed:
             notices = sorted({key for keys in noticed.values() for key in keys})
             where = await watch.carry(read_ids(target, list(noticed)), where, notices=notices)

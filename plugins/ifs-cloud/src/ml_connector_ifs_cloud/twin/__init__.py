@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from random import Random
 
 from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+
 from ml_connector_ifs_cloud.twin import facts, fill
 from ml_connector_ifs_cloud.twin.answers import JSON, Refused, locked, metadata_modified, not_found
 from ml_connector_ifs_cloud.twin.catalogue import declare
+from ml_connector_ifs_cloud.twin.fill import Buyer
 from ml_connector_ifs_cloud.twin.identity import Keycloak
 from ml_connector_ifs_cloud.twin.schema import EntityType, Property, Value
 from ml_connector_ifs_cloud.twin.service import Service, Switches
@@ -59,7 +61,7 @@ class IfsTwin:
         *,
         realm: str = "acmeprod",
         client_id: str = "ML_CONNECTOR",
-        client_secret: str = "ifs-twin-secret",
+        client_secret: str = "ifs-twin-secret",  # noqa: S107 - made up
         clock: TwinClock | None = None,
         token_life_s: int = 180,
         calls_per_minute: int | None = None,
@@ -209,7 +211,7 @@ class IfsTwin:
         late = None
         if orders > 1 or (orders and not buyers):
             self.late_customer = f"C-{self._db.next_number('CustomerInfo'):04d}"
-            late = fill.Buyer(self.late_customer, "EUR", "30", "1")
+            late = Buyer(self.late_customer, "EUR", "30", "1")
         filler.orders(orders, buyers, late)
 
     def reveal_late_customer(self) -> str:
@@ -270,9 +272,9 @@ class IfsTwin:
     def _values(self, entity: EntityType, raw: Mapping[str, object]) -> dict[str, Value]:
         return {name: from_person(entity.properties[name], value, self._model.enums) for name, value in raw.items()}
 
-    def _buyers(self) -> list[fill.Buyer]:
+    def _buyers(self) -> list[Buyer]:
         rows = self._db.tables["CustOrdCustomer"].in_key_order
-        return [fill.Buyer(str(row.key[0]), str(row.values.get("CurrencyCode")), "30", "1") for row in rows]
+        return [Buyer(str(row.key[0]), str(row.values.get("CurrencyCode")), "30", "1") for row in rows]
 
     def _editors(self) -> dict[str, tuple[str, Callable[[Database, Row, Random], None], Callable[[Row], bool]]]:
         def is_customer(row: Row) -> bool:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import msgspec
-
 from ml_connector.twin import Fault, TwinResponse
 
 JSON = "application/json;odata.metadata=minimal"
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure of the twin
+class Refused(Exception):
     """The service says no."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What IFS's business logic does on its own: numbers it gives out, values it works out, states it lets an order pass through."""
+"""What IFS does on its own: numbers it gives out, values it works out, states it lets an order pass through."""
 
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from ml_connector_ifs_cloud.twin import business as rules
-from ml_connector_ifs_cloud.twin.schema import Action, EntityType, Model, Navigation, Projection, properties
+from ml_connector_ifs_cloud.twin.schema import Action, EntityType, Model, Navigation, Projection, Value, properties
 
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "CustomerCategory": ("Customer", "Prospect", "EndCustomer"),
@@ -150,6 +150,22 @@ HISTORY_LOG_ATTRIBUTE = """
     Decimal = LogId
 """
 
+ORDER_DEFAULTS: dict[str, Value] = {
+    "Company": rules.COMPANY, "Contract": rules.SITE, "OrderId": "NO", "AddrFlag": "No", "BlockedType":
+    "NotBlocked", "AdditionalDiscount": Decimal(0), "LanguageCode": "en", "DeliveryTerms": "DAP", "ShipViaCode":
+    "RD", "TaxLiability": "TAX", "UsePriceInclTax": False, "AllowedOperations": "NNNYNNYNNN", "BackorderOption":
+    "AllowIncompleteLines", "CompanyCurrencyCode": "EUR", "ChargesExist": False, "DelNotePrinted": False,
+    "PickListPrinted": False, "PartyType": "Customer",
+}  # fmt: skip
+
+LINE_DEFAULTS: dict[str, Value] = {
+    "RelNo": "1", "LineItemNo": Decimal(0), "Contract": rules.SITE, "Company": rules.COMPANY, "Discount":
+    Decimal(0), "SalesUnitMeas": "pcs", "CatalogType": "InventoryPart", "TaxCode": "25", "CurrencyRate": Decimal(1),
+    "QtyShipped": Decimal(0), "QtyInvoiced": Decimal(0), "QtyReturned": Decimal(0), "QtyAssigned": Decimal(0),
+    "ConvFactor": Decimal(1), "PriceConvFactor": Decimal(1), "SupplyCode": "InventOrder", "SuppCodeDb": "IO",
+    "Rental": False, "FreeOfCharge": False,
+}  # fmt: skip
+
 
 def _customer_types() -> list[EntityType]:
     def of_customer(name: str, target: str, key: str) -> Navigation:
@@ -250,13 +266,7 @@ def _order_types() -> list[EntityType]:
                 "OrderLinesArray": of_order("OrderLinesArray", "CustomerOrderLine"),
                 "CustomerOrderChargeArray": of_order("CustomerOrderChargeArray", "CustomerOrderCharge"),
             },
-            defaults={
-                "Company": rules.COMPANY, "Contract": rules.SITE, "OrderId": "NO", "AddrFlag": "No", "BlockedType": "NotBlocked",
-                "AdditionalDiscount": Decimal(0), "LanguageCode": "en", "DeliveryTerms": "DAP", "ShipViaCode": "RD",
-                "TaxLiability": "TAX", "UsePriceInclTax": False, "AllowedOperations": "NNNYNNYNNN", "BackorderOption":
-                "AllowIncompleteLines", "CompanyCurrencyCode": "EUR", "ChargesExist": False, "DelNotePrinted": False,
-                "PickListPrinted": False, "PartyType": "Customer",
-            },
+            defaults=ORDER_DEFAULTS,
             required=("CustomerNo", "Contract", "OrderId", "WantedDeliveryDate", "CurrencyCode"),
             readonly=("TotalAmount", "CustomerName", "OrderCreationDate", "DateEntered", "AllowedOperations"),
             derived={"TotalAmount": rules.order_total, "CustomerName": rules.customer_name},
@@ -267,20 +277,23 @@ def _order_types() -> list[EntityType]:
             "CustomerOrderLine",
             ("OrderNo", "LineNo", "RelNo", "LineItemNo"),
             properties(CUSTOMER_ORDER_LINE),
-            defaults={
-                "RelNo": "1", "LineItemNo": Decimal(0), "Contract": rules.SITE, "Company": rules.COMPANY, "Discount": Decimal(0),
-                "SalesUnitMeas": "pcs", "CatalogType": "InventoryPart", "TaxCode": "25", "CurrencyRate": Decimal(1),
-                "QtyShipped": Decimal(0), "QtyInvoiced": Decimal(0), "QtyReturned": Decimal(0), "QtyAssigned": Decimal(0),
-                "ConvFactor": Decimal(1), "PriceConvFactor": Decimal(1), "SupplyCode": "InventOrder", "SuppCodeDb": "IO",
-                "Rental": False, "FreeOfCharge": False,
-            },
+            defaults=LINE_DEFAULTS,
             required=("CatalogNo", "BuyQtyDue"),
             readonly=(
-                "NetAmountCurr", "TaxAmountCurr", "GrossAmountCurr", "OrderState", "DateEntered", "QtyShipped", "QtyInvoiced",
-                "QtyReturned", "QtyAssigned",
+                "NetAmountCurr",
+                "TaxAmountCurr",
+                "GrossAmountCurr",
+                "OrderState",
+                "DateEntered",
+                "QtyShipped",
+                "QtyInvoiced",
+                "QtyReturned",
+                "QtyAssigned",
             ),
             derived={
-                "TaxAmountCurr": rules.tax_amount, "GrossAmountCurr": rules.gross_amount, "OrderState": rules.order_state,
+                "TaxAmountCurr": rules.tax_amount,
+                "GrossAmountCurr": rules.gross_amount,
+                "OrderState": rules.order_state,
             },
             computed=rules.net_amounts,
             computed_from=frozenset({"BuyQtyDue", "SaleUnitPrice", "Discount"}),
@@ -294,7 +307,7 @@ def _order_types() -> list[EntityType]:
             required=("ChargeType",),
             numbering=rules.number_charge,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _history_types() -> list[EntityType]:

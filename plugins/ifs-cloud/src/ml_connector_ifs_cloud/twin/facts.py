@@ -57,7 +57,7 @@ def orders(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
 
 def _lines(db: Database, order: Row) -> list[Row]:
     lines = db.children(db.model.types["CustomerOrder"], order, "OrderLinesArray")
-    return sorted(lines, key=lambda line: [(str(part).rjust(6), part) if part else ("", part) for part in line.key[1:3]])
+    return sorted(lines, key=lambda line: line.key)
 
 
 def _line(line: Row) -> tuple[str, object, object, object]:

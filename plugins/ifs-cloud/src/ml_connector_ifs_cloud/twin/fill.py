@@ -79,7 +79,7 @@ class Filler:
     def __init__(self, db: Database, seed: int) -> None:
         self._db = db
         self._random = Random(seed)
-        self._start = db.now().replace(microsecond=0) - timedelta(days=400)
+        self._start = db.now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=400)
         self._rows = 0
         self._version = ""
         self._days = [(self._start + timedelta(days=day)).strftime("%Y-%m-%d") for day in range(520)]

@@ -1,4 +1,4 @@
-"""``$filter`` compiled: checked against the types, turned into a test on rows, and into spans of the key order where it allows."""
+"""``$filter`` compiled: checked against the types, made a test on rows, and where it allows, spans of the key order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ Spans: TypeAlias = Callable[[Table], list[Span]]
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][\w.]*'(?:[^']|'')*'|[A-Za-z_][\w.]*")
 _SWALLOWED = re.compile(r"(any|all|null|true|false)\w", re.IGNORECASE)
-_WORDS = frozenset("eq ne gt ge lt le and or not in add sub mul div mod any all null true false".split())
+_WORDS = frozenset(
+    ("eq", "ne", "gt", "ge", "lt", "le", "and", "or", "not", "in", "add", "sub", "mul", "div", "mod", "null", "true", "false")
+)
 _MARK = "_0_"
 
 _ORDER: dict[type[Any], tuple[str, Callable[[Any, Any], bool]]] = {
@@ -94,7 +96,7 @@ class Compiler:
     def _term(self, node: Any) -> _Term:
         match node:
             case ast.Identifier():
-                return self._property(node.full_name().removeprefix(_MARK))
+                return self._property(_full_name(node))
             case ast.Compare():
                 return self._compare(node)
             case ast.BoolOp():
@@ -123,7 +125,7 @@ class Compiler:
         if derive := entity.derived.get(name):
             return _Term(kind, lambda row: derive(db, row), name)
         if prop.type == "Edm.DateTimeOffset":  # without the Z, so that text with fractions of a second sorts in between
-            return _Term(kind, lambda row: (row.values.get(name) or "")[:-1] or None, name)
+            return _Term(kind, lambda row: str(row.values.get(name) or "")[:-1] or None, name)
         return _Term(kind, lambda row: row.values.get(name, default), name)
 
     def _compare(self, node: Any) -> _Term:
@@ -151,15 +153,17 @@ class Compiler:
         return _Term(_BOOLEAN, test)
 
     def _logic(self, node: Any) -> _Term:
-        left, right = (self._boolean(each) for each in (node.left, node.right))
+        left, right = self._boolean(node.left), self._boolean(node.right)
         decisive = isinstance(node.op, ast.Or)  # what settles the matter whatever the other side is
 
-        def test(row: Row) -> bool | None:
+        def test(row: Row) -> Any:
             a = left(row)
             if a is decisive:
-                return decisive
+                return a
             b = right(row)
-            return decisive if b is decisive else None if a is None or b is None else not decisive
+            if b is decisive:
+                return b
+            return None if a is None or b is None else not decisive
 
         return _Term(_BOOLEAN, test)
 
@@ -195,7 +199,7 @@ class Compiler:
         return _Term(result, value)
 
     def _enum_member(self, node: Any) -> _Term:
-        qualified, (member,) = node.func.full_name(), node.args
+        qualified, (member,) = _full_name(node.func), node.args
         prefix, _, name = qualified.rpartition(".")
         members = self._db.model.enums.get(name, ()) if prefix == self._namespace else ()
         if not isinstance(member, ast.String) or member.val not in members:
@@ -220,7 +224,7 @@ class Compiler:
             return _either(left, right) if left and right else None
         if not isinstance(node, ast.Compare) or not isinstance(node.left, ast.Identifier):
             return None
-        if node.left.full_name().removeprefix(_MARK) != self._entity.keys[0] or not isinstance(node.right, ast._Literal):
+        if _full_name(node.left) != self._entity.keys[0] or not isinstance(node.right, ast._Literal):
             return None
         word = "eq" if isinstance(node.comparator, ast.Eq) else _ORDER.get(type(node.comparator), ("", None))[0]
         value = _literal(node.right).literal
@@ -249,7 +253,13 @@ def _parse(text: str) -> Any:
         raise malformed(f"The filter '{text[:200]}' is not well formed: {error}") from None
 
 
+def _full_name(node: Any) -> str:
+    return ".".join((*node.namespace, node.name)).removeprefix(_MARK)
+
+
 def _literal(node: Any) -> _Term:
+    kind: str
+    value: str | Decimal | bool | None
     match node:
         case ast.Null():
             kind, value = "null", None

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
-
 from ml_connector.twin import TwinRequest, TwinResponse
+
 from ml_connector_ifs_cloud.twin import writes
 from ml_connector_ifs_cloud.twin.answers import (
     JSON,
@@ -92,17 +92,20 @@ class Service:
     def _collection(self, target: Target, options: Options, request: TwinRequest, reply: Reply) -> TwinResponse:
         if request.method == "GET":
             return self._list(target, options, reply)
-        if request.method != "POST" or target.counted or target.entity.read_only:
-            raise not_allowed("GET", "POST") if not target.entity.read_only else not_allowed("GET")
+        if target.counted or target.entity.read_only:
+            raise not_allowed("GET")
+        if request.method != "POST":
+            raise not_allowed("GET", "POST")
         return reply.created(writes.create(self._db, target.entity, request, target.parent))
 
     def _single(self, target: Target, options: Options, request: TwinRequest, reply: Reply) -> TwinResponse:
-        if request.method not in (("GET",) if target.entity.read_only else ("GET", "PATCH", "DELETE")):
-            raise not_allowed("GET", "PATCH", "DELETE")
+        allowed = ("GET",) if target.entity.read_only else ("GET", "PATCH", "DELETE")
+        if request.method not in allowed:
+            raise not_allowed(*allowed)
         if options.shapes_a_list:
             raise malformed("A list option cannot be applied to one entity.")
-        row, key = target.row, target.key
-        assert key is not None
+        key = target.key
+        row = target.row if self._switches.companies_granted else None
         upsert = self._switches.upsert_without_if_match and "if-match" not in request.headers
         if row is None:
             if request.method == "PATCH" and upsert:
@@ -151,7 +154,7 @@ class Service:
         if segment.key is None:
             return Target(entity, parent=parent)
         key = key_values(entity, segment)
-        row = self._db.get(entity.name, *(key[name] for name in entity.keys)) if self._switches.companies_granted else None
+        row = self._db.get(entity.name, *(key[name] for name in entity.keys))
         if row is not None and parent and row not in self._db.tables[entity.name].children(parent[0], parent[1].values):
             row = None
         return Target(entity, key, row, parent)
@@ -163,10 +166,10 @@ class Service:
         names = reply.selected()
         chosen = self._filter(entity, options.filter)
         if target.counted:
-            total = sum(1 for _ in self._matching(target, chosen, options))
-            return TwinResponse(200, str(total).encode(), {"content-type": "text/plain"})
+            number = sum(1 for _ in self._matching(target, chosen, options))
+            return TwinResponse(200, str(number).encode(), {"content-type": "text/plain"})
         matching = self._matching(target, chosen, options)
-        total = None
+        total: int | None = None
         if options.count:
             matching = iter(everything := list(matching))
             total = len(everything)

@@ -1,4 +1,4 @@
-"""The rows, kept in key order and in the order in which they were stored, with the ETags and the history that IFS keeps of them."""
+"""The rows, in key order and in the order in which they were stored, with their ETags and the history kept of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
 from ml_connector.twin import TwinClock
+
 from ml_connector_ifs_cloud.twin.schema import EntityType, Model, Navigation, Value, column
 
 Key: TypeAlias = tuple[Value, ...]
@@ -176,6 +177,8 @@ class Database:
         changes = dict(changes)
         if entity.computed and not entity.computed_from.isdisjoint(changes):
             changes = {**entity.computed({**entity.defaults, **row.values, **changes}), **changes}
+        if "Changed" in entity.properties:  # contacts alone carry such a stamp
+            changes.setdefault("Changed", self.stamp())
         before = {name: row.values.get(name, entity.defaults.get(name)) for name in changes}
         row.values.update(changes)
         self._touch(row)
@@ -197,7 +200,7 @@ class Database:
     def _touch(self, row: Row) -> None:
         version = self.now().strftime("%Y%m%d%H%M%S")
         if version <= row.version and not self.equal_tokens_within_a_second:
-            after = datetime.strptime(row.version, "%Y%m%d%H%M%S") + timedelta(seconds=1)  # noqa: DTZ007 - nominal
+            after = datetime.strptime(row.version, "%Y%m%d%H%M%S") + timedelta(seconds=1)
             version = after.strftime("%Y%m%d%H%M%S")
         row.version = version
 

@@ -1,12 +1,11 @@
 """Creating, changing and removing rows as IFS lets an API user do it."""
 
 from collections.abc import Mapping
-
-import msgspec
-
 from decimal import Decimal
 
+import msgspec
 from ml_connector.twin import TwinRequest
+
 from ml_connector_ifs_cloud.twin.answers import Refused, business, undeserialisable
 from ml_connector_ifs_cloud.twin.schema import SYSTEM, Action, EntityType, Navigation, Property, Value, column
 from ml_connector_ifs_cloud.twin.tables import Database, Row
@@ -26,7 +25,7 @@ def create(
     """POST, or with ``key`` the inserting half of an upsert, in which the key comes from the URL alone."""
     values = _read(db, entity, request, lenient=key is not None, barred=entity.readonly)
     if key is not None:
-        values = {name: value for name, value in values.items() if name not in entity.keys} | key
+        values = {name: value for name, value in values.items() if name not in entity.keys} | dict(key)
     if parent:
         navigation, owner = parent
         given = {child: owner.values[own] for child, own in navigation.on} | dict(navigation.fixed)
@@ -38,7 +37,10 @@ def create(
         if values.get(name) is None:
             raise business(f"{entity.name}.NULLVALUE: Field [{column(name)}] is mandatory and requires a value.", "20111")
     if entity.numbering and any(values.get(name) is None for name in entity.keys):
-        entity.numbering(db, values := {name: value for name, value in values.items() if value is not None})
+        for name in entity.keys:
+            if values.get(name) is None:
+                values.pop(name, None)
+        entity.numbering(db, values)
     key_columns = db.tables[entity.name].key_of(values)
     if None in key_columns:
         missing = entity.keys[key_columns.index(None)]
@@ -61,8 +63,6 @@ def change(db: Database, entity: EntityType, row: Row, request: TwinRequest, *, 
         if name in changes and changes[name] is None:
             raise business(f"{entity.name}.NULLVALUE: Field [{column(name)}] is mandatory and requires a value.", "20111")
     check_lengths(entity, changes)
-    if entity.name == "CustomerInfoContact":
-        changes["Changed"] = db.stamp()
     db.update(entity, row, changes)
 
 

@@ -8,8 +8,8 @@ from hmac import compare_digest
 from urllib.parse import parse_qsl
 
 import msgspec
-
 from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
+
 from ml_connector_zoho_crm.twin.wire import Refused, answer
 
 ALL_SCOPES = frozenset(
@@ -130,7 +130,7 @@ class Accounts:
 
 
 def _covering(scope: str) -> set[str]:
-    """The scopes that include this one: the verb itself, ALL, WRITE for a writing verb; on the part named or on its whole group."""
+    """The scopes that include this one: its verb, ALL or (for a writing verb) WRITE, on the part named or on its whole group."""
     *group, verb = scope.split(".")
     verbs = {verb, "all"} | ({"write"} if verb in ("create", "update", "delete") else set())
     return {".".join([*group[:size], one]) for size in range(2, len(group) + 1) for one in verbs}

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-
 from ml_connector.twin import TwinResponse
+
 from ml_connector_zoho_crm.twin.criteria import BadCriterion, Column, Test, test
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.table import Row, Table
@@ -38,7 +38,7 @@ _COMPARATORS = {
 
 
 class Job(msgspec.Struct):
-    """One job. ``csv`` is None until it completes."""
+    """One job. ``archive`` is None until it completes."""
 
     id: str
     query: dict[str, Any]
@@ -49,6 +49,7 @@ class Job(msgspec.Struct):
     created: datetime
     user: str
     polls: int = 0
+    failed: bool = False
     count: int = 0
     more: bool = False
     next_token: str | None = None
@@ -75,7 +76,9 @@ class Bulk:
         else:
             job = self._planned(query, call)
         callback = call.body.get("callback")
-        if callback is not None and not str(callback.get("url", "")).startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        if callback is not None and not str(callback.get("url", "")).startswith(
+            ("https://", "http://127.0.0.1", "http://localhost")
+        ):
             raise Refused(400, "INVALID_CALLBACK_URL", "the callback url is invalid")
         if callback is not None:
             job.query["callback"] = callback
@@ -116,20 +119,28 @@ class Bulk:
         if expires <= self._org.now():
             raise Refused(400, "EXPIRED_VALUE", "the page token has expired", api_name="page_token")
         page, created = before.page + 1, self._org.now()
-        return Job(self._org.new_id(), dict(before.query), before.table, before.fields, before.matches, page, created, call.user)
+        return Job(
+            self._org.new_id(), dict(before.query), before.table, before.fields, before.matches, page, created, call.user
+        )
 
     def _criteria(self, table: Table, criteria: Any, seen: list[int]) -> Test:
         if "group" in criteria:
             operator = criteria.get("group_operator")
             if operator not in ("and", "or"):
-                raise Refused(400, "GROUP_OPERATOR_NOT_SUPPORTED", "the group operator is not supported", supported=["and", "or"])
+                raise Refused(
+                    400, "GROUP_OPERATOR_NOT_SUPPORTED", "the group operator is not supported", supported=["and", "or"]
+                )
             tests = [self._criteria(table, one, seen) for one in criteria["group"]]
             join = all if operator == "and" else any
             return lambda row: join(one(row) for one in tests)
         seen[0] += 1
         if seen[0] > MAX_CRITERIA:
             raise Refused(400, "CRITERIA_LIMIT_EXCEEDED", "criteria exceed the limit", limit=MAX_CRITERIA)
-        name, comparator, value = criteria.get("field", {}).get("api_name", ""), criteria.get("comparator"), criteria.get("value")
+        name, comparator, value = (
+            criteria.get("field", {}).get("api_name", ""),
+            criteria.get("comparator"),
+            criteria.get("value"),
+        )
         if comparator not in _COMPARATORS:
             raise Refused(400, "FIELD_COMPARATOR_IN_CRITERIA_NOT_SUPPORTED", "comparator is not supported", api_name=name)
         operator, shape = _COMPARATORS[comparator]
@@ -146,12 +157,12 @@ class Bulk:
     def status(self, call: Call) -> TwinResponse:
         job = self._job(call.args[0])
         state = STATES[min(job.polls, 3)]
-        if state == "COMPLETED" and self.fail_next:
-            self.fail_next, job.polls = False, -10_000
-        if job.polls < 0:
+        if state == "COMPLETED" and job.archive is None and not job.failed:
+            job.failed, self.fail_next = self.fail_next, False
+            if not job.failed:
+                self._complete(job)
+        if job.failed:
             state = "FAILURE"
-        elif state == "COMPLETED" and job.archive is None:
-            self._complete(job)
         job.polls += 1
         told: Row = {
             "id": job.id,

@@ -282,12 +282,30 @@ STAGES = {
 
 PIPELINE = "Standard (Standard)"
 PICKLISTS = {
-    "Account_Type": ("Analyst", "Competitor", "Customer", "Distributor", "Investor", "Partner", "Prospect", "Supplier", "Vendor"),
+    "Account_Type": (
+        "Analyst",
+        "Competitor",
+        "Customer",
+        "Distributor",
+        "Investor",
+        "Partner",
+        "Prospect",
+        "Supplier",
+        "Vendor",
+    ),
     "Carrier": ("FedEX", "UPS", "USPS", "DHL", "BlueDart"),
     "Currency": tuple(CURRENCIES),
     "GL_Account": ("Sales-Software", "Sales-Hardware", "Rental Income", "Interest Income"),
     "Industry": ("Data/Telecom OEM", "ERP", "Government/Military", "Large Enterprise", "Manufacturing", "Retail", "Wholesale"),
-    "Lead_Source": ("Advertisement", "Cold Call", "Employee Referral", "External Referral", "Partner", "Trade Show", "Web Download"),
+    "Lead_Source": (
+        "Advertisement",
+        "Cold Call",
+        "Employee Referral",
+        "External Referral",
+        "Partner",
+        "Trade Show",
+        "Web Download",
+    ),
     "Manufacturer": ("AltvetPet Inc.", "LexPon Inc.", "MetBeat Corp."),
     "Ownership": ("Other", "Private", "Public", "Subsidiary", "Partnership", "Government"),
     "Pipeline": (PIPELINE,),

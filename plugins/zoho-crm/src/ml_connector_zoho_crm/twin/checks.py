@@ -1,7 +1,7 @@
 """What a value must look like before a field takes it, and what the field then holds.
 
-Texts are trimmed and an empty one becomes null (assumption: the vendor's form does so, its API is not documented to the letter);
-currency is rounded half up to the field's decimal places.
+Texts are trimmed and an empty one becomes null (assumption: the vendor's forms do so); currency is rounded half up to the
+field's decimal places.
 """
 
 import re
@@ -23,7 +23,7 @@ Check = Callable[[Any], Any]
 Known = Callable[[str, str], bool]  # module name, id → whether that record lives
 
 
-class Wrong(Exception):  # noqa: N818 - a fault of the value, told to the caller in the answer
+class Wrong(Exception):
     """The value does not fit. ``details`` joins api_name and json_path in the answer, ``under`` is a path below the field."""
 
     def __init__(self, message: str = "invalid data", /, under: str = "", **details: Any) -> None:
@@ -64,14 +64,12 @@ def _text(kind: str, length: int, pattern: re.Pattern[str] | None) -> Check:
     def check(value: Any) -> str | None:
         if type(value) is not str:
             raise Wrong(expected_data_type=kind)
-        value = value.strip()
-        if len(value) > length:
+        text: str = value.strip()
+        if len(text) > length:
             raise Wrong(maximum_length=length)
-        if not value:
-            return None
-        if pattern is not None and not pattern.fullmatch(value):
+        if text and pattern is not None and not pattern.fullmatch(text):
             raise Wrong(expected_data_type=kind)
-        return value
+        return text or None
 
     return check
 
@@ -124,13 +122,12 @@ def _decimal(field: Field) -> Check:
     most = Decimal(10) ** field.length
 
     def check(value: Any) -> Decimal:
-        if type(value) is int:
-            value = Decimal(value)
-        elif type(value) is not Decimal:
+        if type(value) not in (int, Decimal):
             raise Wrong(expected_data_type="double")
-        if abs(value) >= most:
+        number = Decimal(value)
+        if abs(number) >= most:
             raise Wrong(maximum_length=field.length)
-        return value if step is None else value.quantize(step, ROUND_HALF_UP)
+        return number if step is None else number.quantize(step, ROUND_HALF_UP)
 
     return check
 

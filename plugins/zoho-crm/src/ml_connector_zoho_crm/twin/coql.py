@@ -1,7 +1,8 @@
 """COQL: the select statement over records, as far as a connector needs it.
 
-``select f, g.h from Module where (…) [order by f asc, id asc] limit [offset,] n`` (or ``limit n offset m``); criteria are bracketed pairwise,
-texts compare without regard to case (assumption), nulls come first when ascending (assumption). No grouping, no aggregates.
+``select f, g.h from Module where (…) [order by f asc, id asc] limit [offset,] n`` (or ``limit n offset m``); criteria are
+bracketed pairwise. Assumptions: texts compare without regard to case, nulls come first when ascending, rows come by ascending id
+when no order is asked for. No grouping, no aggregates.
 """
 
 import re
@@ -72,7 +73,9 @@ class Parser:
         while at < end:
             match = _TOKEN.match(text, at)
             if match is None or match.lastgroup is None:
-                raise Refused(400, "SYNTAX_ERROR", "error occurred while parsing the query", near=text[at : at + 20], line=1, column=at)
+                raise Refused(
+                    400, "SYNTAX_ERROR", "error occurred while parsing the query", near=text[at : at + 20], line=1, column=at
+                )
             self._tokens.append((match.lastgroup, match[match.lastgroup]))
             at = match.end()
 
@@ -143,7 +146,9 @@ class Parser:
         values = self._list(self._literal)
         self._word(")")
         if len(values) > MAX_VALUES:
-            raise Refused(400, "LIMIT_EXCEEDED", "values exceed the limit", limit=MAX_VALUES, column_name=column, operator=operator)
+            raise Refused(
+                400, "LIMIT_EXCEEDED", "values exceed the limit", limit=MAX_VALUES, column_name=column, operator=operator
+            )
         return Criterion(column, operator, values)
 
     def _direction(self) -> tuple[str, bool]:
@@ -174,10 +179,8 @@ class Parser:
             self._syntax(**details)
 
     def _one_of(self, *words: str) -> str:
-        for word in words:
-            if self._skip(word):
-                return word
-        self._syntax(operator=self._peek()[1])
+        word = next((word for word in words if self._skip(word)), None)
+        return word or self._syntax(operator=self._peek()[1])
 
     def _column(self) -> str:
         kind, text = self._peek()
@@ -271,11 +274,11 @@ def _compile(org: Org, table: Table, condition: Criterion | Both) -> Test:
 
 def _scan(org: Org, table: Table, query: Query, order: list[tuple[Column, bool]]) -> tuple[Iterable[Row], bool]:
     """Rows that hold every match, from the cheapest place, and whether they come in the order asked for."""
+    wanted = [(column.path, descending) for column, descending in order]
     named = _by_index(org, table, query.where)
     if named is not None:
-        return [table.rows[one] for one in sorted(named) if one in table.rows], order in ([], [("id", False)])
+        return [table.rows[one] for one in sorted(named)], wanted in ([], [("id", False)])
     bounds = _bounds(org, table, query.where)
-    wanted = [(column.path, descending) for column, descending in order]
     if wanted in ([("Modified_Time", False)], [("Modified_Time", False), ("id", False)]):
         return (table.rows[one] for one in table.changes.between(bounds.low, bounds.high)), True
     if wanted == [("Modified_Time", True), ("id", True)]:
@@ -313,7 +316,9 @@ def _bounds(org: Org, table: Table, condition: Criterion | Both) -> Bounds:
         return Bounds()
     value = Column(org, table, condition.column, MAX_DEPTH).value(condition.value, operator)
     if condition.column == "id":
-        return Bounds(low_id=value if operator in ("=", ">", ">=") else None, high_id=value if operator in ("=", "<", "<=") else None)
+        return Bounds(
+            low_id=value if operator in ("=", ">", ">=") else None, high_id=value if operator in ("=", "<", "<=") else None
+        )
     moment: datetime = value
     low = {"=": "", ">=": "", ">": LAST}.get(operator)
     high = {"=": LAST, "<=": LAST, "<": ""}.get(operator)
@@ -376,6 +381,3 @@ def parse(text: Any, max_limit: int) -> Query:
     if not isinstance(text, str) or not text.strip():
         raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found", api_name="select_query")
     return Parser(text, max_limit).parse()
-
-
-

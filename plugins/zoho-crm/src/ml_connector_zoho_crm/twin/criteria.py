@@ -18,7 +18,7 @@ ORDER = (">", ">=", "<", "<=", "between", "not between")
 PATTERN = ("like", "not like")
 
 
-class BadCriterion(Exception):  # noqa: N818 - told to the caller in the answer
+class BadCriterion(Exception):
     """A criterion that cannot be asked; ``reason`` is for people, the rest for ``details``."""
 
     def __init__(self, reason: str, column: str, operator: str = "") -> None:
@@ -108,7 +108,9 @@ def test(column: Column, operator: str, value: Any) -> Test:
     one = column.value(value, operator)
     folded = column.kind in TEXTS
     if operator == "=":
-        return (lambda row: (held := get(row)) is not None and key(name, held) == one) if folded else lambda row: get(row) == one
+        return (
+            (lambda row: (held := get(row)) is not None and key(name, held) == one) if folded else lambda row: get(row) == one
+        )
     if operator == "!=":
         return (lambda row: (held := get(row)) is None or key(name, held) != one) if folded else lambda row: get(row) != one
     return _ordered(get, operator, one)

@@ -41,8 +41,7 @@ def _deal(before: Mapping[str, Any], values: Row) -> None:
     if "Amount" in values or "Probability" in values:
         amount = values.get("Amount", before.get("Amount"))
         chance = values.get("Probability", before.get("Probability"))
-        known = amount is not None and chance is not None
-        values["Expected_Revenue"] = (amount * chance / 100).quantize(CENT, ROUND_HALF_UP) if known else None
+        values["Expected_Revenue"] = None if amount is None or chance is None else _round(amount * chance / 100)
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any], Row], None]] = {"Contacts": _contact, "Deals": _deal}

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from ml_connector.twin import TwinResponse
+
 from ml_connector_zoho_crm.twin.catalogue import CURRENCIES, STAGES
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.schema import UNIQUE_TYPES, Field
@@ -11,8 +12,10 @@ from ml_connector_zoho_crm.twin.table import Row, Table
 from ml_connector_zoho_crm.twin.wire import Call, Fault, Refused, answer, batch, fault
 
 FIELDS_PER_CALL = 5
-CREATABLE = ("text", "textarea", "email", "phone", "website", "picklist", "integer", "bigint", "double", "currency", "percent")
-CREATABLE += ("date", "datetime", "boolean")
+CREATABLE = (
+    *("text", "textarea", "email", "phone", "website", "picklist", "integer", "bigint", "double", "currency", "percent"),
+    *("date", "datetime", "boolean"),
+)
 _MAX_LENGTH = {"text": 255, "website": 450, "textarea": 32000, "bigint": 18, "integer": 9, "currency": 16, "double": 16}
 
 
@@ -95,7 +98,9 @@ class Metadata:
         return field.told(self._org.api_name(field.target))
 
     def layouts(self, call: Call, table: Table) -> TwinResponse:
-        fields = [self._field(field) | {"required": field.required or field.mandatory} for field in table.module.fields.values()]
+        fields = [
+            self._field(field) | {"required": field.required or field.mandatory} for field in table.module.fields.values()
+        ]
         section = {"name": table.module.api_name, "api_name": table.module.api_name, "type": "used", "sequence_number": 1}
         layout = {
             "id": self._org.layouts[table.module.name],

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any, TypeAlias
 
 import msgspec
-
 from ml_connector.twin import TwinClock
+
 from ml_connector_zoho_crm.twin.catalogue import ERP_FIELDS, LINE_ITEMS, fresh_org, subform
 from ml_connector_zoho_crm.twin.checks import Check, compile_check
 from ml_connector_zoho_crm.twin.derive import line_totals, on_insert, on_write, order_totals
@@ -41,13 +41,15 @@ class RowChange(msgspec.Struct):
 class Org:
     """Users, modules with their tables, and the writes that keep records, rows and indexes consistent."""
 
-    def __init__(self, clock: TwinClock, *, utc_offset: str, multi_currency: bool, erp_fields: bool) -> None:
+    def __init__(
+        self, clock: TwinClock, *, utc_offset: str, multi_currency: bool, erp_fields: bool, strict_picklists: bool
+    ) -> None:
         self._clock = clock
         self._ids = count(FIRST_ID)
         sign, hours, minutes = -1 if utc_offset[0] == "-" else 1, int(utc_offset[1:3]), int(utc_offset[4:6])
         self.zone = timezone(sign * timedelta(hours=hours, minutes=minutes))
         self.multi_currency = multi_currency
-        self.strict_picklists = True
+        self._strict_picklists = strict_picklists
         self.listeners: list[Listener] = []
         self.locked: set[str] = set()
         self.org_id = self.new_id()
@@ -154,14 +156,11 @@ class Org:
         checks = self._checks.get(table.module.name)
         if checks is None:
             checks = self._checks[table.module.name] = {
-                field.api_name: compile_check(field, self.lives, strict_picklists=self.strict_picklists)
+                field.api_name: compile_check(field, self.lives, strict_picklists=self._strict_picklists)
                 for field in table.module.fields.values()
                 if not field.computed and field.data_type != "subform"
             }
         return checks
-
-    def recompile(self) -> None:
-        self._checks.clear()
 
     def lives(self, module: str, record_id: str) -> bool:
         if module == "users":
@@ -252,8 +251,8 @@ class Org:
             values[name] = ids
         standard = _LINES_OF.get(table.module.name)
         if standard is not None:
-            ids = values.get(standard, row.get(standard)) or ()
-            values.update(order_totals([self.tables[standard].rows[one] for one in ids], row, values))
+            standing = values.get(standard, row.get(standard)) or ()
+            values.update(order_totals([self.tables[standard].rows[one] for one in standing], row, values))
 
     def _line_totals(self, lines: Table, line: Mapping[str, Any]) -> Row:
         if lines.module.name not in LINE_ITEMS:

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 import msgspec
-
 from ml_connector.twin import TwinResponse
+
 from ml_connector_zoho_crm.twin.checks import instant
 from ml_connector_zoho_crm.twin.criteria import BadCriterion, Column, Test, test
 from ml_connector_zoho_crm.twin.org import Org
@@ -132,7 +132,9 @@ class Reader:
         if token is None:
             raise Refused(400, "INVALID_DATA", "the given page token is invalid", param_name="page_token")
         if token.user != call.user or token.params != _bound_params(call):
-            raise Refused(400, "TOKEN_BOUND_DATA_MISMATCH", "the page token belongs to other parameters", param_name="page_token")
+            raise Refused(
+                400, "TOKEN_BOUND_DATA_MISMATCH", "the page token belongs to other parameters", param_name="page_token"
+            )
         if token.expires <= self._org.now():
             raise Refused(400, "EXPIRED_VALUE", "the page token has expired", param_name="page_token")
         return token
@@ -202,7 +204,9 @@ class Reader:
             for entry in shown
         ]
         more = len(entries) > page * per_page
-        return answer(200, {"data": told, "info": {"per_page": per_page, "count": len(told), "page": page, "more_records": more}})
+        return answer(
+            200, {"data": told, "info": {"per_page": per_page, "count": len(told), "page": page, "more_records": more}}
+        )
 
     def _person(self, user_id: str | None) -> dict[str, str] | None:
         return {"name": self._org.users[user_id].name, "id": user_id} if user_id else None
@@ -229,7 +233,9 @@ class Reader:
         shape = self._shape(table, (name for name in names if not _is_subform(table, name)))
         told = [_tell(row, shape) for row in shown]
         more = len(found) > page * per_page
-        return answer(200, {"data": told, "info": {"per_page": per_page, "count": len(told), "page": page, "more_records": more}})
+        return answer(
+            200, {"data": told, "info": {"per_page": per_page, "count": len(told), "page": page, "more_records": more}}
+        )
 
     def _wanted(self, call: Call, table: Table) -> Test:
         if "criteria" in call.query:
@@ -341,7 +347,11 @@ def _is_subform(table: Table, name: str) -> bool:
 def _bound_params(call: Call) -> tuple[tuple[str, str], ...]:
     query: Mapping[str, str] = call.query
     params = {name: value for name, value in query.items() if name not in ("page_token", "page")}
-    return (*sorted(params.items()), ("If-Modified-Since", call.headers.get("if-modified-since", "")), ("path", call.request.path))
+    return (
+        *sorted(params.items()),
+        ("If-Modified-Since", call.headers.get("if-modified-since", "")),
+        ("path", call.request.path),
+    )
 
 
 def modified_since(call: Call) -> datetime | None:

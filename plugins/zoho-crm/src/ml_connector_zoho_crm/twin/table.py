@@ -14,7 +14,7 @@ Row: TypeAlias = dict[str, Any]
 people as bare ids, a subform as the list of its row ids."""
 
 Place: TypeAlias = tuple[datetime, str]
-"""Where a record stands in the order of changes: (Modified_Time, id). Ids have one length, so their text order is their order."""
+"""Where a record stands in the order of changes: (Modified_Time, id). Ids have one length, so they sort as texts."""
 
 
 class Deleted(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
-
 from ml_connector.twin import TwinResponse
+
 from ml_connector_zoho_crm.twin.checks import instant
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.table import Table
@@ -150,9 +150,7 @@ class Watch:
             values=bool(item.get("return_affected_field_values", False)),
             related=bool(item.get("notify_on_related_action", True)),
         )
-        return self._done(
-            call, self.channels[channel_id], "Successfully subscribed for actions-watch of the given module"
-        )
+        return self._done(call, self.channels[channel_id], "Successfully subscribed for actions-watch of the given module")
 
     def _subscribe_known(self, call: Call, item: dict[str, Any], path: str) -> Fault:
         channel_id = str(item.get("channel_id", ""))

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
-
 from ml_connector.twin import TwinRequest, TwinResponse
 
 Fault: TypeAlias = dict[str, Any]
@@ -18,7 +17,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 JSON = {"Content-Type": "application/json;charset=UTF-8"}
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an accident
+class Refused(Exception):
     """The call as a whole is refused."""
 
     def __init__(self, status: int, code: str, message: str, /, **details: Any) -> None:
@@ -41,7 +40,8 @@ def answer(status: int, body: Any = None) -> TwinResponse:
 def batch(results: list[Fault], *, key: str = "data", created: int = 200, mode: str = "modern") -> TwinResponse:
     """Positional results under the status that their mixture deserves.
 
-    ``modern`` tells 200/201, 207 when mixed, 400 (412 when all were overtaken) when none succeeded; ``legacy`` 200, and 202 after a failure.
+    ``modern`` tells 200/201, 207 when mixed, 400 (412 when all were overtaken) when none succeeded; ``legacy`` tells 200, and
+    202 after a failure.
     """
     failed = [result for result in results if result["status"] == "error"]
     overtaken = failed and all(result["code"] == "ALREADY_MODIFIED" for result in failed)
@@ -87,7 +87,9 @@ class Call:
         if items is None:
             raise Refused(400, "MANDATORY_NOT_FOUND", "required field not found", api_name=key, json_path=f"$.{key}")
         if not isinstance(items, list) or not items:
-            raise Refused(400, "INVALID_DATA", "invalid data", api_name=key, json_path=f"$.{key}", expected_data_type="jsonarray")
+            raise Refused(
+                400, "INVALID_DATA", "invalid data", api_name=key, json_path=f"$.{key}", expected_data_type="jsonarray"
+            )
         if len(items) > most:
             raise Refused(
                 400, "LIMIT_EXCEEDED", "maximum length exceeded", api_name=key, json_path=f"$.{key}", maximum_length=most

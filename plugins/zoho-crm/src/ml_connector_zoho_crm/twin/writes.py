@@ -168,11 +168,15 @@ class Writer:
                 rows[name] = self._clean_rows(field, value, f"{path}.{name}", record_id, faults)
             elif name == "$line_tax":
                 values[name] = value
-            elif name == "id" or name[:1] == "$" or (field is not None and field.silent):
-                continue
-            elif field is not None or self._unknown_fields == "reject":
+            elif self._unwelcome(name, field):
                 faults.append(fault("INVALID_DATA", _INVALID, api_name=name, json_path=f"{path}.{name}"))
         return values, rows, faults
+
+    def _unwelcome(self, name: str, field: Field | None) -> bool:
+        """Whether a key that no check takes is a fault: computed fields are, unknown ones unless the twin ignores them."""
+        if name == "id" or name[:1] == "$":
+            return False
+        return self._unknown_fields == "reject" if field is None else not field.silent
 
     def _clean_rows(self, field: Field, sent: Any, path: str, record_id: str | None, faults: list[Fault]) -> list[RowChange]:
         if not isinstance(sent, list):
@@ -204,7 +208,9 @@ class Writer:
     ) -> RowChange | None:
         lines = self._org.tables[field.target or ""]
         if not isinstance(sent, dict):
-            faults.append(fault("INVALID_DATA", _INVALID, api_name=field.api_name, json_path=path, expected_data_type="jsonobject"))
+            faults.append(
+                fault("INVALID_DATA", _INVALID, api_name=field.api_name, json_path=path, expected_data_type="jsonobject")
+            )
             return None
         row_id = sent.get("id")
         if row_id is not None and row_id not in standing:
@@ -224,9 +230,8 @@ class Writer:
                     values[name] = None if value is None else check(value)
                 except Wrong as wrong:
                     faults.append(_wrong(wrong, name, f"{path}.{name}"))
-            elif name != "id" and name[:1] != "$" and not (known is not None and known.silent):
-                if known is not None or self._unknown_fields == "reject":
-                    faults.append(fault("INVALID_DATA", _INVALID, api_name=name, json_path=f"{path}.{name}"))
+            elif self._unwelcome(name, known):
+                faults.append(fault("INVALID_DATA", _INVALID, api_name=name, json_path=f"{path}.{name}"))
         for known in lines.module.fields.values():
             if known.mandatory and known.api_name not in sent and row_id is None:
                 faults.append(

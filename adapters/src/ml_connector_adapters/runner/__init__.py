@@ -1,0 +1,1 @@
+"""The program around the engine: composition root, command line, worker, schedule, notice receiver, demo."""
