@@ -1,1 +1,1 @@
-"""The world around the core: HTTP kit, state in SQL, the vault, mapping expressions, webhooks, telemetry, runner and command line."""
+"""The world around the core: HTTP kit, state in SQL, vault, webhooks, telemetry, runner and command line."""

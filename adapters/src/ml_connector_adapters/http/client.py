@@ -117,14 +117,8 @@ class HttpClient:
         patience_s: float = 60,
         random: Random | None = None,
     ) -> None:
-        self._host, self._base_url, self._judge, self._limiter, self._hosts, self._oauth = (
-            host,
-            base_url,
-            judge,
-            limiter,
-            hosts,
-            oauth,
-        )
+        self._host, self._base_url, self._judge = host, base_url, judge
+        self._limiter, self._hosts, self._oauth = limiter, hosts, oauth
         self._headers = {
             "accept": "application/json",
             "accept-encoding": "gzip, deflate",
@@ -219,6 +213,8 @@ class HttpClient:
                 refused = token
                 continue
             if not isinstance(outcome, RetryLater):
+                if isinstance(outcome, TokenRefused):
+                    outcome.fix = outcome.fix or "Check that the credentials are for this system and still granted"
                 raise outcome
             if token is not None:
                 refused = None
@@ -246,6 +242,8 @@ class HttpClient:
             request = httpx.Request(sent.method, url, headers=headers, content=sent.body)
         except httpx.InvalidURL:
             return ContractBroken(f"{sent.target.partition('?')[0][:200]!r} cannot be part of a URL", where=self._where)
+        except UnicodeEncodeError:  # its text would quote the header
+            return ContractBroken("a header holds a character that is not ASCII", where=self._where)
         client = self._client or self._open(url)
         sent.times, sent.status = sent.times + 1, 0
         started = time.perf_counter()
@@ -340,7 +338,7 @@ def _moved(answer: Answer) -> ConnectorError | None:
     """The error for a redirect: an API answers where it is asked, so this is a login page or another address."""
     if not 300 <= answer.status < 400 or answer.status == 304:
         return None
-    goal = answer.link(answer.headers.get("location", "")).partition("?")[0][:200]
+    goal = re.split(r"[?#]", answer.headers.get("location", "nowhere"))[0][:200]
     if _LOGIN.search(goal):
         return AuthRejected(
             f"answered with a redirect ({answer.status}) to the login page {goal}, which was not followed",

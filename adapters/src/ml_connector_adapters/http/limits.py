@@ -105,7 +105,7 @@ class Limiter:
         if not cost.essential and left - cost.credits < self.limits.credit_reserve:
             after = self._said[0] + _BELIEVED_S - now if self._said else self._spent_until() - now
             raise Throttled(
-                f"{left} of the day's API credits are left, {self.limits.credit_reserve} of them reserved for writes and notices",
+                f"{left} of the day's API credits are left, {self.limits.credit_reserve} reserved for writes and notices",
                 after_s=max(1.0, after),
                 fix="Reading goes on by itself when older calls leave the 24 hours; read less often if this returns every day",
                 where=self._where,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
-from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, RetryLater, Throttled, Unavailable
+from ml_connector.errors import AnswerLost, AuthRejected, ConnectorError, ContractBroken, RetryLater, Throttled, Unavailable
 from ml_connector.ports.secrets import Token, TokenRecord
 from ml_connector.system import Host
 from opentelemetry import metrics
@@ -52,8 +52,6 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes, now: dateti
         ) from None
     value = said.get("access_token")
     if isinstance(value, str) and value and "error" not in said:
-        if not value.isascii() or not value.isprintable() or " " in value:
-            raise ContractBroken("the token endpoint sent an access_token that cannot stand in a header")
         return Token(value=value, expires_at=now + timedelta(seconds=_life(said.get("expires_in"))))
     code = str(said.get("error", "no access_token"))[:60]
     if code in _PASSING:
@@ -103,12 +101,13 @@ class OAuth:
         self._where = f'connection "{host.connection}"'
         limiter = Limiter(Limits(concurrency=1), host.clock, where=self._where)
         self._endpoint = HttpClient(
-            host=host, base_url=token_url, judge=lambda _: None, limiter=limiter, hosts=hosts, timeout_s=30
+            host=host, base_url=token_url, judge=lambda _: None, limiter=limiter, hosts=hosts, timeout_s=30, attempts=1
         )
         self._token: Token | None = None
         self._fresh_until = 0.0  # on the monotonic clock
         self._lock = asyncio.Lock()
-        self._rounds, self._failure = 0, None  # type: int, ConnectorError | None
+        self._rounds = 0  # how often somebody renewed, and
+        self._failure: ConnectorError | None = None  # how the last time failed
 
     async def token(self) -> Token:
         """A token that is fresh enough to be sent.
@@ -196,11 +195,15 @@ class OAuth:
         _minted.add(1, {"ml_connector.connection": self._host.connection})
         try:
             answer = await self._ask(urlencode(form, quote_via=quote).encode(), headers)
-            token = self._read(answer.status, answer.headers, answer.body, self._host.clock.now())
+        except AnswerLost as error:  # a mint's answer: the request that needs the token has not left
+            raise Unavailable(error.what.partition(";")[0], untouched=True, where=error.where) from None
+        except Unavailable:
+            await tokens.save(self._credential, record)  # never connected: the vendor counted nothing
+            raise
+        try:
+            token = _sendable(self._read(answer.status, answer.headers, answer.body, self._host.clock.now()))
         except ConnectorError as error:
-            if isinstance(error, Unavailable) and error.untouched:  # never connected: the vendor counted nothing
-                await tokens.save(self._credential, record)
-            raise _hidden(error, form) from None
+            raise _told(error, form) from None
         record = TokenRecord(token=token, minted=(*past, now))
         await tokens.save(self._credential, record)
         self._fresh_until = self._host.clock.monotonic()  # a token shorter than its leeway serves one call
@@ -230,8 +233,16 @@ class OAuth:
         )
 
 
-def _hidden(error: ConnectorError, form: Mapping[str, str]) -> ConnectorError:
-    """The error without the secrets that a vendor's words may have quoted."""
+def _sendable(token: Token) -> Token:
+    if not token.value or not token.value.isascii() or not token.value.isprintable() or " " in token.value:
+        raise ContractBroken("the token endpoint sent an access token that cannot stand in a header")
+    return token
+
+
+def _told(error: ConnectorError, form: Mapping[str, str]) -> ConnectorError:
+    """The error as the caller may see it: without secrets that a vendor's words quote, and with nothing sent as yet."""
+    if isinstance(error, RetryLater):
+        error.untouched = True
     for name, value in form.items():
         if value and name != "grant_type" and any(part in name for part in _SECRET_FIELDS):
             error.what = error.what.replace(value, "[hidden]")

@@ -102,7 +102,8 @@ def one_of(prop: str, values: Iterable[Value]) -> str:
 
 def key(**parts: Value) -> str:
     """The key of one entity, always named: ``(OrderNo='C1001',LineItemNo=0)``; values percent-encoded, "/" as %2F."""
-    return "(" + ",".join(f"{name}={quote(literal(value), safe="'")}" for name, value in parts.items()) + ")"
+    told = (name + "=" + quote(literal(value), safe="'") for name, value in parts.items())
+    return f"({','.join(told)})"
 
 
 def query(**options: str | int | Iterable[str] | None) -> str:

@@ -63,6 +63,7 @@ async def serving(twin: Twin, *, host: str = "127.0.0.1", port: int = 0, latency
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # from here on a client may connect, and is served as soon as uvicorn is up
     except OSError:
         listener.close()
         raise
@@ -81,8 +82,6 @@ async def serving(twin: Twin, *, host: str = "127.0.0.1", port: int = 0, latency
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not (server.started or running.done()):
-            await asyncio.sleep(0.002)
         yield f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True

@@ -59,10 +59,12 @@ async def run_flow(
     full: bool = False,
     since: datetime | None = None,
     stop: asyncio.Event | None = None,
+    started: Callable[[Run], None] | None = None,
 ) -> Run:
     """One run, from lease to ledger.
 
-    ``full`` reads every record anew; ``since`` reads a feed again from that time on (a sweep: everything).
+    ``full`` reads every record anew; ``since`` reads a feed again from that time on (a sweep: everything). ``started`` is
+    handed the living Run, whose counts move while it goes on.
     Returns the ended run: green, or attention when some records wait for something. Raises LeaseHeld when another runner has
     the flow, and AuthRejected, RetryLater or ContractBroken after the run was booked as paused or failed: what was settled
     until then stays settled, and the next run goes on from there.
@@ -71,6 +73,8 @@ async def run_flow(
     with world.telemetry.span("sync.run", flow=flow.name) as span:
         run = Run(id=world.new_id(), flow=flow.name, trace_id=span.trace_id, started_at=world.clock.now())
         await world.state.ledger.start(run)
+        if started is not None:
+            started(run)
         heart = asyncio.create_task(_beat(lease, world))
         try:
             complete = await _Run(flow, ends, world, run, lease, stop or asyncio.Event()).whole(full=full, since=since)

@@ -1,8 +1,9 @@
-"""What the user configures for one IFS Cloud environment. Every default is the declared profile's; the README explains each key."""
+"""What the user configures for one IFS Cloud environment. The README explains each key."""
 
 import keyword
 import re
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -55,6 +56,19 @@ ADDRESSES: Final[dict[str, tuple[str, ...]]] = {"billing": ("Document", "Pay"), 
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+def _address(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError(f'{name}: "{url}" is not a plain address like https://acme.ifs.cloud')
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError(f'{name}: "{url}" must begin with https:// (tokens travel there)')
+
+
+def _property(name: str) -> None:
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise ValueError(f'"{name}" is not a name that a property or set can have')
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,7 +261,7 @@ class Orders(Place, frozen=True, kw_only=True):
 
 
 class History(_Table, frozen=True, kw_only=True):
-    """The History Log, where an administrator switched it on. Property names besides LogId, LuName, TimeStamp are assumptions."""
+    """The History Log, where an administrator switched it on. Keys and HistoryType are assumed names."""
 
     gateway: str = "main"
     projection: str = "HistoryLogHandling"
@@ -291,7 +305,7 @@ class IfsCloudSettings(_Table, frozen=True, kw_only=True):
     companies: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
     company: str | None = None
-    page_size: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
+    page_size: Annotated[int, msgspec.Meta(ge=2, le=5000)] = 500
     paging: Paging = "nextlink_then_skip"
     short_page_ends: bool = True
     use_select: bool = True
@@ -322,12 +336,9 @@ class IfsCloudSettings(_Table, frozen=True, kw_only=True):
         for gateway in (self.entities.account.gateway, self.entities.order.gateway, self.entities.history.gateway):
             if gateway not in self.gateways:
                 raise ValueError(f'gateway "{gateway}" is not one of {", ".join(self.gateways)}; add its path to gateways')
-        if self.time_zone.key != self.server_timezone:
-            raise ValueError(f'server_timezone: write "{self.time_zone.key}"')
-        for source in (self.dimensions, *self.custom_fields.values()):
-            for name in source.values():
-                if name is not None:
-                    _property(name)
+        _ = self.time_zone
+        for name in (*self.extras("account").values(), *self.extras("order").values()):
+            _property(name)
         if self.company is not None and self.companies and self.company not in self.companies:
             raise ValueError(f'company "{self.company}" is not one of companies ({", ".join(self.companies)})')
 
@@ -336,12 +347,16 @@ class IfsCloudSettings(_Table, frozen=True, kw_only=True):
         return self.token_url.replace("{base_url}", self.base_url).replace("{realm}", self.realm)
 
     @property
-    def time_zone(self) -> ZoneInfo:
+    def time_zone(self) -> tzinfo:
+        """The zone behind the nominal Z. UTC needs no time zone database."""
+        if self.server_timezone == "UTC":
+            return UTC
         try:
             return ZoneInfo(self.server_timezone)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError(
-                f'server_timezone: "{self.server_timezone}" is not a time zone; use a name like "Europe/Stockholm"'
+                f'server_timezone: "{self.server_timezone}" is not known here; use a name like "Europe/Stockholm"'
+                " (and install tzdata where the system has no time zones)"
             ) from error
 
     @property
@@ -362,16 +377,3 @@ class IfsCloudSettings(_Table, frozen=True, kw_only=True):
         """Canonical name → property, of what goes to ``extra`` straight from the row."""
         dimensions = {name: source for name, source in self.dimensions.items() if source} if kind == "order" else {}
         return dimensions | self.custom_fields.get(kind, {})
-
-
-def _address(name: str, url: str) -> None:
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError(f'{name}: "{url}" is not a plain address like https://acme.ifs.cloud')
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ValueError(f'{name}: "{url}" must begin with https:// (tokens travel there)')
-
-
-def _property(name: str) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise ValueError(f'"{name}" is not a name that a property or set can have')

@@ -15,12 +15,11 @@ from ml_connector_ifs_cloud.twin.tables import Database, Row
 METHODS = {"phone": "Phone", "email": "EMail", "fax": "Fax", "website": "Www"}
 """What MethodId holds for each way to reach a customer (assumed identifiers)."""
 
-HUNDRED = "Gesellschaft für Pumpen-, Armaturen- und Anlagenbau sowie Wartung in Norddeutschland mbH & Co. KG Ost"
 AWKWARD_NAMES = (
     'O\'Neil "Sons" & Daughters',
     "Café Zoë 🚀 Raketen & Co",
     "株式会社山田製作所",
-    HUNDRED[:100].ljust(100, "."),
+    "Gesellschaft für Pumpen-, Armaturen- und Anlagenbau und Wartung in ganz Norddeutschland mbH & Co. KG",  # 100
     "Trailing Blanks Ltd   ",
 )
 CLOSED = ("Invoiced", "Cancelled")

@@ -69,9 +69,6 @@ class EntityType(msgspec.Struct):
     on_create: Callable[[Database, dict[str, Value]], None] | None = None  # defaults and checks of the business logic
     read_only: bool = False
 
-    def default(self, name: str) -> Value:
-        return self.defaults.get(name)
-
 
 class Projection(msgspec.Struct, frozen=True):
     """One OData service."""

@@ -123,7 +123,7 @@ class Service:
         if head.name not in self._projection.sets:
             action = self._db.model.actions.get(head.name)
             if action and head.name in self._projection.actions and head.key is None and not more:
-                return Target(self._db.model.types["CustomerInfo"], action=action)
+                return Target(self._db.model.types["CustomerInfo"], action=action)  # of no entity; any type stands in
             raise not_found(f"Cannot find EntitySet, Singleton, ActionImport or FunctionImport with name '{head.name}'.")
         target = self._keyed(self._db.model.types[self._projection.sets[head.name]], head, None)
         for segment in more:
@@ -163,7 +163,6 @@ class Service:
         entity = target.entity
         for name, _ in options.orderby:
             self.check_property(entity, name)
-        names = reply.selected()
         chosen = self._filter(entity, options.filter)
         if target.counted:
             number = sum(1 for _ in self._matching(target, chosen, options))
@@ -180,7 +179,7 @@ class Service:
         page = list(islice(matching, options.skip, None if size is None else options.skip + size))
         wanted = options.top is None or len(page) < options.top
         more = self._switches.nextlink and wanted and next(matching, None) is not None
-        return reply.many(page, names, total, more)
+        return reply.many(page, total, more)
 
     def _unexpanded(self, entity: EntityType, text: str) -> Refused:
         for name in text.split(","):
@@ -273,8 +272,9 @@ class Reply:
         accept = request.headers.get("accept", "").replace(" ", "").lower()
         self._bare = "odata.metadata=none" in accept
         self._exact = "ieee754compatible=true" in accept
+        self._names = self._selected()  # checked before anything is written
 
-    def selected(self) -> tuple[str, ...] | None:
+    def _selected(self) -> tuple[str, ...] | None:
         """The properties to return, keys always among them; None for all. Raises Refused for one that does not exist."""
         asked = self._options.select if self._request.method == "GET" else self._options.select_fields or self._options.select
         if asked is None or "*" in asked:
@@ -283,28 +283,28 @@ class Reply:
             self._service.check_property(self._target.entity, name)
         return tuple(dict.fromkeys([*self._target.entity.keys, *asked]))
 
-    def many(self, rows: list[Row], names: tuple[str, ...] | None, total: int | None, more: bool) -> TwinResponse:
+    def many(self, rows: list[Row], total: int | None, more: bool) -> TwinResponse:
         body: dict[str, object] = {} if self._bare else {"@odata.context": self._context("")}
         if total is not None:
             body["@odata.count"] = total
-        document, entity, etag = self._service.document, self._target.entity, not self._bare
-        body["value"] = [document(entity, row, names, etag=etag) for row in rows]
+        body["value"] = [self._document(row) for row in rows]
         if more:
             body["@odata.nextLink"] = self._next(len(rows))
         return self._respond(200, body)
 
     def one(self, row: Row, status: int = 200) -> TwinResponse:
-        names = self.selected()
-        document = self._service.document(self._target.entity, row, names, etag=not self._bare)
+        document = self._document(row)
         body = document if self._bare else {"@odata.context": self._context("/$entity"), **document}
-        etag = self._service.etag(self._target.entity, row)
-        return self._respond(status, body, {"etag": etag})
+        return self._respond(status, body, {"etag": self._service.etag(self._target.entity, row)})
 
     def created(self, row: Row) -> TwinResponse:
         return self.one(row, 201)
 
     def value(self, value: Value) -> TwinResponse:
         return self._respond(200, {"@odata.context": self._context(""), "value": value})
+
+    def _document(self, row: Row) -> dict[str, object]:
+        return self._service.document(self._target.entity, row, self._names, etag=not self._bare)
 
     def _respond(self, status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> TwinResponse:
         kind = "application/json;odata.metadata=none" if self._bare else JSON

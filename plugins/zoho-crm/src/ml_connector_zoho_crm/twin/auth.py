@@ -8,8 +8,8 @@ from hmac import compare_digest
 from urllib.parse import parse_qsl
 
 import msgspec
-from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
 
+from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
 from ml_connector_zoho_crm.twin.wire import Refused, answer
 
 ALL_SCOPES = frozenset(
@@ -99,10 +99,15 @@ class Accounts:
         active = [text for text, token in self.tokens.items() if token.grant == grant and token.expires > now]
         for text in active[: max(0, len(active) + 1 - self._active_limit)]:
             del self.tokens[text]
-        text = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
-        self.tokens[text] = Token(user, grant, now + self._life)
+        text = self.issue(grant, user)
         told = {"access_token": text, "api_domain": api_domain, "token_type": "Bearer"}
         return answer(200, told | {"expires_in": int(self._life.total_seconds())} | more)
+
+    def issue(self, grant: str, user: str) -> str:
+        """An access token outside every budget."""
+        text = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
+        self.tokens[text] = Token(user, grant, self._clock.now() + self._life)
+        return text
 
     def revoke(self, request: TwinRequest) -> TwinResponse:
         form = dict(parse_qsl(request.query)) | dict(parse_qsl(request.body.decode("utf-8", "replace")))
@@ -130,7 +135,7 @@ class Accounts:
 
 
 def _covering(scope: str) -> set[str]:
-    """The scopes that include this one: its verb, ALL or (for a writing verb) WRITE, on the part named or on its whole group."""
+    """The scopes that include this one: its verb, ALL or, for a writing verb, WRITE; on the part named or its whole group."""
     *group, verb = scope.split(".")
     verbs = {verb, "all"} | ({"write"} if verb in ("create", "update", "delete") else set())
     return {".".join([*group[:size], one]) for size in range(2, len(group) + 1) for one in verbs}

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from ml_connector.twin import TwinResponse
 
+from ml_connector.twin import TwinResponse
 from ml_connector_zoho_crm.twin.criteria import BadCriterion, Column, Test, test
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.table import Row, Table

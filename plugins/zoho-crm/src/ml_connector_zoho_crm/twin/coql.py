@@ -1,8 +1,8 @@
 """COQL: the select statement over records, as far as a connector needs it.
 
 ``select f, g.h from Module where (…) [order by f asc, id asc] limit [offset,] n`` (or ``limit n offset m``); criteria are
-bracketed pairwise. Assumptions: texts compare without regard to case, nulls come first when ascending, rows come by ascending id
-when no order is asked for. No grouping, no aggregates.
+bracketed pairwise. Assumptions: texts compare without regard to case, nulls come first when ascending, rows come by ascending
+id when no order is asked for. No grouping, no aggregates.
 """
 
 import re

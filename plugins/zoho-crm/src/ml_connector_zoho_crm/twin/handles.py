@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ml_connector.twin import TwinClock
-
 from ml_connector_zoho_crm.twin import fill
 from ml_connector_zoho_crm.twin.auth import Accounts
 from ml_connector_zoho_crm.twin.checks import Wrong

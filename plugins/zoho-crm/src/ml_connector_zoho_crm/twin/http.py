@@ -7,8 +7,8 @@ from functools import partial
 from typing import TypeAlias
 
 import msgspec
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 
+from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 from ml_connector_zoho_crm.twin import coql
 from ml_connector_zoho_crm.twin.auth import Accounts
 from ml_connector_zoho_crm.twin.bulk import Bulk

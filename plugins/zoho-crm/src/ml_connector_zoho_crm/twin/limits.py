@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from ml_connector.twin import TwinClock
-
 from ml_connector_zoho_crm.twin.wire import Refused
 
 DAY = timedelta(days=1)

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 from ml_connector.twin import TwinResponse
-
 from ml_connector_zoho_crm.twin.catalogue import CURRENCIES, STAGES
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.schema import UNIQUE_TYPES, Field

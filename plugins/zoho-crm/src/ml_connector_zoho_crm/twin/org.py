@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any, TypeAlias
 
 import msgspec
-from ml_connector.twin import TwinClock
 
+from ml_connector.twin import TwinClock
 from ml_connector_zoho_crm.twin.catalogue import ERP_FIELDS, LINE_ITEMS, fresh_org, subform
 from ml_connector_zoho_crm.twin.checks import Check, compile_check
 from ml_connector_zoho_crm.twin.derive import line_totals, on_insert, on_write, order_totals

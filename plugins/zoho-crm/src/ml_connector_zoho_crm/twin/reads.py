@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 import msgspec
-from ml_connector.twin import TwinResponse
 
+from ml_connector.twin import TwinResponse
 from ml_connector_zoho_crm.twin.checks import instant
 from ml_connector_zoho_crm.twin.criteria import BadCriterion, Column, Test, test
 from ml_connector_zoho_crm.twin.org import Org

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
-from ml_connector.twin import TwinResponse
 
+from ml_connector.twin import TwinResponse
 from ml_connector_zoho_crm.twin.checks import instant
 from ml_connector_zoho_crm.twin.org import Org
 from ml_connector_zoho_crm.twin.table import Table

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+
 from ml_connector.twin import TwinRequest, TwinResponse
 
 Fault: TypeAlias = dict[str, Any]

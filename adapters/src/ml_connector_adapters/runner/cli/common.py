@@ -1,0 +1,95 @@
+"""What all commands share: finding the configuration, opening a workspace, printing an answer."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+from cyclopts import Parameter
+
+from ml_connector.errors import ConfigError
+from ml_connector.flows import Flow
+
+if TYPE_CHECKING:
+    from ml_connector_adapters.config import Workspace
+    from ml_connector_adapters.runner.container import Opened
+
+T = TypeVar("T")
+
+Config: TypeAlias = Annotated[
+    Path | None,
+    Parameter(name="--config", env_var="ML_CONNECTOR_CONFIG", help="Configuration file, or a directory of them."),
+]
+Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for programs.")]
+
+
+def complain(text: str) -> None:
+    """One line for people, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def answer(text: str) -> None:
+    """Part of the command's answer, on stdout."""
+    print(text)
+
+
+def answer_json(value: Any) -> None:
+    import msgspec
+
+    answer(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns as wide as their widest cell: plain text, so that it can be piped and diffed."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(headings), *cells]) for column in range(len(headings))]
+    for row in [list(headings), *cells]:
+        answer("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def workspaces(config: Path | None) -> "list[Workspace]":
+    """Every workspace of the configuration. Raises ConfigError with all mistakes."""
+    from ml_connector_adapters import config as files
+    from ml_connector_adapters.plugins import discover
+
+    return files.load(files.find(config), discover().systems)
+
+
+def one_workspace(config: Path | None) -> "Workspace":
+    found = workspaces(config)
+    if len(found) != 1:
+        names = ", ".join(sorted(workspace.name for workspace in found))
+        raise ConfigError(f"this command works on one workspace, the directory holds {names}", fix="Name its file: --config FILE")
+    return found[0]
+
+
+@asynccontextmanager
+async def opened(config: Path | None) -> "AsyncIterator[Opened]":
+    """The configured workspace with its state and connections, closed again at the end."""
+    from ml_connector_adapters.runner.container import open_workspace
+
+    async with open_workspace(one_workspace(config)) as workspace:
+        yield workspace
+
+
+def chosen(flows: Sequence[Flow], names: Sequence[str]) -> list[Flow]:
+    """The named flows in running order; all of them when none is named."""
+    from ml_connector_adapters.words import nearest
+
+    known = {flow.name: flow for flow in flows}
+    unknown = [f'no flow "{name}"{nearest(name, known)}' for name in names if name not in known]
+    if unknown:
+        raise ConfigError(unknown[0], mistakes=tuple(unknown))
+    return [flow for flow in flows if not names or flow.name in names]
+
+
+def run(task: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's coroutine to its end, telemetry shut down behind it."""
+
+    async def whole() -> T:
+        return await task()
+
+    return asyncio.run(whole())

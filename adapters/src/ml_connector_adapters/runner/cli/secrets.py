@@ -1,0 +1,72 @@
+"""``secrets``: the vault. Values come from a prompt or stdin, never from arguments, and are never shown."""
+
+import sys
+
+from cyclopts import App
+
+from ml_connector.errors import ConfigError
+from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, one_workspace, run, table
+
+app = App(name="secrets", help="The vault: set, list, rotate.")
+
+
+@app.command(name="set")
+def set_(name: str, /, *, config: Config = None) -> int:
+    """Keep a secret under a name, read from a prompt or, when piped, from stdin.
+
+    Example: printf '%s' "$TOKEN" | ml-connector secrets set zoho/refresh_token
+    """
+
+    async def task() -> int:
+        from ml_connector_adapters.runner.container import open_vault
+
+        value = _ask(name)
+        if not value:
+            raise ConfigError(f"the value for {name} is empty; nothing was kept")
+        async with open_vault(one_workspace(config)) as vault:
+            await vault.put(name, value)
+        answer(f"kept {name}")
+        return 0
+
+    return run(task)
+
+
+def _ask(name: str) -> str:
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass(f"{name}: ")
+    return sys.stdin.read().removesuffix("\n")
+
+
+@app.command(name="list")
+def list_(*, json: Json = False, config: Config = None) -> int:
+    """Names and dates, never values."""
+
+    async def task() -> int:
+        from ml_connector_adapters.runner.container import open_vault
+
+        async with open_vault(one_workspace(config)) as vault:
+            names = await vault.names()
+        if json:
+            answer_json(names)
+        else:
+            table(("name", "changed"), [(each.name, f"{each.changed_at:%Y-%m-%d %H:%M}Z") for each in names])
+        return 0
+
+    return run(task)
+
+
+@app.command
+def rotate(*, config: Config = None) -> int:
+    """Make a new master key and wrap every secret's own key anew with it."""
+
+    async def task() -> int:
+        from ml_connector_adapters.runner.container import open_vault
+
+        async with open_vault(one_workspace(config)) as vault:
+            count = await vault.rotate()
+            answer(f"wrapped {count} secrets with a new master key; {vault.key_origin}")
+        return 0
+
+    return run(task)

@@ -1,0 +1,135 @@
+"""The database behind the state: connections, transactions, and the statements whose spelling depends on the dialect."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, Table, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ml_connector.errors import ConfigError, Unavailable
+from ml_connector.ports.clock import Clock
+
+T = TypeVar("T")
+
+CHUNK: Final = 1000
+"""Most ids that one query names, and most rows that one read brings into memory."""
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_INSERT: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+# FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
+_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "cache_size=-16384")
+
+
+def parse_url(url: str) -> URL:
+    """The URL with the driver that we use. Raises ConfigError for anything but ``sqlite:///path`` and ``postgresql://…``."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = URL.create("none")
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None or not parsed.database or (driver.startswith("sqlite") and parsed.database == ":memory:"):
+        raise ConfigError(  # the text given may hold a password: it is not repeated
+            "The state's URL is not understood",
+            fix='Write "sqlite:///state.db" or "postgresql://user@host/database"',
+            where="state",
+        )
+    return parsed.set(drivername=driver)
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file that holds the state, None when a server does."""
+    return Path(url.database or "") if url.drivername.startswith("sqlite") else None
+
+
+def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
+    """An engine that keeps customers' data out of its errors. ``read_only`` leaves a SQLite file exactly as it is."""
+    path = sqlite_path(url)
+    if path is None:
+        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
+    if read_only:
+        url = url.set(database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+    engine = create_async_engine(url, hide_parameters=True)
+    sync = engine.sync_engine
+
+    @event.listens_for(sync, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, where we say so
+        cursor = connection.cursor()
+        for pragma in () if read_only else _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(sync, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads before it writes must take the lock first, or it fails as soon as somebody else did.
+        if not read_only and not connection.get_execution_options().get("reads"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The items in lists of at most ``size``."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+class Database:
+    """Reads and transactions over one engine. On SQLite reads go on while a transaction writes."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self.engine, self.clock = engine, clock
+        self._reader = engine.execution_options(reads=True)
+        # SQLite has one writer: our own tasks queue here in order, and only other processes wait by polling the file.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._upserts: dict[Table, Any] = {}
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reads that need not agree with each other. Raises Unavailable."""
+        with _outages():
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends, undone when it raises. Raises Unavailable."""
+        with _outages():
+            async with self._turn, self.engine.begin() as connection:
+                yield connection
+
+    def insert(self, table: Table) -> Any:
+        """The dialect's own insert, which alone knows ``on_conflict_…``."""
+        return _INSERT[self.engine.dialect.name](table)
+
+    def upsert(self, table: Table) -> Any:
+        """Insert rows, or replace what stands under their primary key."""
+        if table not in self._upserts:
+            statement = self.insert(table)
+            keys = [column.name for column in table.primary_key]
+            rest = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+            self._upserts[table] = statement.on_conflict_do_update(index_elements=keys, set_=rest)
+        return self._upserts[table]
+
+    async def write_rows(self, connection: AsyncConnection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+        """Execute once per row, many rows per call of the driver."""
+        for chunk in chunks(rows):
+            await connection.execute(statement, chunk)
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """A database that is locked, full or away is an outage, in words."""
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(
+            f"The state cannot be used: {error.orig}", fix="Look at the disk and at who else has it open", where="state"
+        ) from error

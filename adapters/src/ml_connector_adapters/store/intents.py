@@ -1,0 +1,36 @@
+"""Creates on their way, in SQL."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ml_connector.ports.state import Intent, Lease
+from ml_connector_adapters.store.engine import Database, chunks
+from ml_connector_adapters.store.leases import hold
+from ml_connector_adapters.store.tables import INTENTS, from_micros, to_micros
+
+
+class SqlIntents:
+    """Fulfils Intents; ``end`` takes part in the settlement's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
+        rows = [{**msgspec.structs.asdict(intent), "at": to_micros(intent.at)} for intent in intents]
+        async with self._db.writing() as connection:
+            await hold(connection, lease)
+            await self._db.write_rows(connection, self._db.upsert(INTENTS), rows)
+
+    async def of(self, flow: str) -> list[Intent]:
+        columns = [INTENTS.c[name] for name in Intent.__struct_fields__]
+        oldest = select(*columns).where(INTENTS.c.flow == flow).order_by(INTENTS.c.at, INTENTS.c.link)
+        async with self._db.reading() as connection:
+            return [Intent(**{**row, "at": from_micros(row["at"])}) for row in (await connection.execute(oldest)).mappings()]
+
+    async def end(self, connection: AsyncConnection, flow: str, links: Sequence[str]) -> None:
+        """Their outcome is being told by the links and entries settled with this."""
+        for chunk in chunks(links):
+            await connection.execute(delete(INTENTS).where(INTENTS.c.flow == flow, INTENTS.c.link.in_(chunk)))

@@ -1,0 +1,194 @@
+"""The crosswalk in SQL: links by id, number and standing, and the sightings of a sweep."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ml_connector.domain import Ref, RemoteId
+from ml_connector.errors import ContractBroken
+from ml_connector.ports.state import End, Link, Seen, Side, Standing, Trouble
+from ml_connector_adapters.store.engine import Database, chunks
+from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
+
+_IDS: Final = {"left": LINKS.c.left_id, "right": LINKS.c.right_id}
+_VERSIONS: Final = {"left": LINKS.c.left_version, "right": LINKS.c.right_version}
+_OTHER: Final[dict[Side, Side]] = {"left": "right", "right": "left"}
+# What a person dismissed keeps its drift, so that nothing is overwritten blindly, but is no longer told of.
+_DRIFTED: Final = and_(LINKS.c.drift.is_not(None), LINKS.c.standing != "skipped")
+
+_trouble_in: Final = msgspec.json.Decoder(Trouble)
+_trouble_out: Final = msgspec.json.Encoder()
+
+
+class SqlLinks:
+    """Fulfils Links; ``write`` takes part in the settlement's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]:
+        rows = await self._by_ids(flow, side, ids, _IDS[side], _VERSIONS[side], LINKS.c.standing, LINKS.c.due)
+        return {id_: Seen(version, standing, due) for id_, version, standing, due in rows}
+
+    async def by_id(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
+        rows = await self._by_ids(flow, side, ids, _IDS[side], LINKS)
+        return {id_: _link(row) for id_, *row in rows}
+
+    async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
+        rows = await self._by_ids(flow, side, ids, _IDS[side], _IDS[_OTHER[side]])
+        return {id_: other for id_, other in rows if other is not None}
+
+    async def _by_ids(self, flow: str, side: Side, ids: Sequence[RemoteId], *columns: Any) -> list[Any]:
+        found: list[Any] = []
+        async with self._db.reading() as connection:
+            for chunk in chunks(ids):
+                found += await connection.execute(select(*columns).where(LINKS.c.flow == flow, _IDS[side].in_(chunk)))
+        return found
+
+    async def by_number(self, number: str, flow: str | None = None) -> list[Link]:
+        return await self._links(
+            select(LINKS).where(LINKS.c.number == number, _in_flow(flow)).order_by(LINKS.c.flow, LINKS.c.id)
+        )
+
+    async def due(self, flow: str) -> list[Link]:
+        return await self._links(select(LINKS).where(LINKS.c.flow == flow, LINKS.c.due.is_(True)).order_by(LINKS.c.id))
+
+    async def awaited(self, flow: str) -> list[Ref]:
+        parents = select(LINKS.c.waits_kind, LINKS.c.waits_key).where(_waiting(flow)).distinct()
+        async with self._db.reading() as connection:
+            return [Ref(kind, key) for kind, key in await connection.execute(parents.order_by(*parents.selected_columns))]
+
+    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
+        marked = 0
+        async with self._db.writing() as connection:
+            for kind, refs in groupby(sorted(parents, key=lambda ref: ref.kind), key=lambda ref: ref.kind):
+                for chunk in chunks(ref.key for ref in refs):
+                    below = and_(_waiting(flow), LINKS.c.waits_kind == kind, LINKS.c.waits_key.in_(chunk))
+                    marked += (await connection.execute(update(LINKS).where(below).values(due=True))).rowcount
+        return marked
+
+    async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
+        which = LINKS.c.standing.in_(standings) if standings else _DRIFTED
+        newest = (LINKS.c.trouble_since.desc().nulls_last(), LINKS.c.id)
+        return await self._links(select(LINKS).where(which, _in_flow(flow)).order_by(*newest).limit(limit))
+
+    async def tally(self, flow: str) -> Mapping[str, int]:
+        standings = select(LINKS.c.standing, func.count()).where(LINKS.c.flow == flow).group_by(LINKS.c.standing)
+        async with self._db.reading() as connection:
+            counted = {standing: count for standing, count in await connection.execute(standings)}
+            drifted = await connection.execute(select(func.count()).where(LINKS.c.flow == flow, _DRIFTED))
+            return {**counted, "drifted": drifted.scalar_one()}
+
+    async def mark_due(self, ids: Sequence[str]) -> int:
+        return await self._change(ids, {"due": True})
+
+    async def dismiss(self, ids: Sequence[str]) -> int:
+        nothing_to_tell = dict.fromkeys(("trouble", "trouble_since", "waits_kind", "waits_key"))
+        return await self._change(ids, {"standing": "skipped", "due": False, **nothing_to_tell})
+
+    async def _change(self, ids: Sequence[str], values: dict[str, Any]) -> int:
+        changed = 0
+        async with self._db.writing() as connection:
+            for chunk in chunks(ids):
+                changed += (await connection.execute(update(LINKS).where(LINKS.c.id.in_(chunk)).values(values))).rowcount
+        return changed
+
+    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
+        if ids:
+            async with self._db.writing() as connection:
+                once = self._db.insert(SIGHTINGS).on_conflict_do_nothing()
+                await self._db.write_rows(connection, once, [{"flow": flow, "id": id_} for id_ in ids])
+
+    async def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        """In the order of the left ids; what the caller settles meanwhile does not disturb it."""
+        sighted = exists().where(SIGHTINGS.c.flow == flow, SIGHTINGS.c.id == LINKS.c.left_id)
+        missing = select(LINKS).where(LINKS.c.flow == flow, LINKS.c.standing != "gone", ~sighted).order_by(LINKS.c.left_id)
+        behind = LINKS.c.left_id.is_not(None)
+        while page := await self._links(missing.where(behind).limit(500)):
+            yield page
+            behind = LINKS.c.left_id > page[-1].left.id
+
+    async def forget_sightings(self, flow: str) -> None:
+        async with self._db.writing() as connection:
+            await connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.flow == flow))
+
+    async def write(self, connection: AsyncConnection, links: Sequence[Link]) -> None:
+        """Links replace what stands under their id. An id that another link holds is SQLAlchemy's IntegrityError."""
+        await self._db.write_rows(connection, self._db.upsert(LINKS), [_row(link) for link in links])
+
+    async def clash(self, flow: str, links: Sequence[Link]) -> ContractBroken | None:
+        """Which two links want one remote id, if that is why they could not be written; asked after the undoing."""
+        sides: tuple[Side, ...] = ("left", "right")
+        for side in sides:
+            holders = await self.by_id(flow, side, [id_ for link in links if (id_ := link.end(side).id) is not None])
+            for link in links:
+                id_ = link.end(side).id
+                if id_ is not None and (holder := holders.setdefault(id_, link)).id != link.id:
+                    return ContractBroken(
+                        f"Numbers {holder.number} and {link.number} both claim the id {id_} on the {side} side",
+                        fix="One record over there stands for two here: look at it, then at both numbers with: explain NUMBER",
+                        where=flow,
+                    )
+        return None
+
+    async def _links(self, statement: Select[Any]) -> list[Link]:
+        async with self._db.reading() as connection:
+            return [_link(row) for row in await connection.execute(statement)]
+
+
+def _in_flow(flow: str | None) -> ColumnElement[bool]:
+    return true() if flow is None else LINKS.c.flow == flow
+
+
+def _waiting(flow: str) -> ColumnElement[bool]:
+    return and_(LINKS.c.flow == flow, LINKS.c.standing == "parked", LINKS.c.waits_key.is_not(None))
+
+
+def _row(link: Link) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": link.id,
+        "flow": link.flow,
+        "number": link.number,
+        "left_id": link.left.id,
+        "left_version": link.left.version,
+        "right_id": link.right.id,
+        "right_version": link.right.version,
+        "standing": link.standing,
+        "agreed": link.agreed,
+        "held": link.held,
+        "drift": link.drift,
+        "missed": link.missed,
+        "due": link.due,
+        "trouble": None,
+        "trouble_since": None,
+        "waits_kind": None,
+        "waits_key": None,
+    }
+    if trouble := link.trouble:
+        row["trouble"] = _trouble_out.encode(trouble).decode()
+        row["trouble_since"] = trouble.since and to_micros(trouble.since)
+        if ref := trouble.waits_for:
+            row["waits_kind"], row["waits_key"] = ref.kind, ref.key
+    return row
+
+
+def _link(row: Iterable[Any]) -> Link:
+    (id_, flow, number, left, left_v, right, right_v, standing, agreed, held, drift, missed, due, trouble, *_) = row
+    return Link(
+        id=id_,
+        flow=flow,
+        number=number,
+        left=End(left, left_v),
+        right=End(right, right_v),
+        standing=standing,
+        agreed=agreed,
+        held=held,
+        drift=drift,
+        missed=missed,
+        trouble=None if trouble is None else _trouble_in.decode(trouble),
+        due=due,
+    )

@@ -1,0 +1,121 @@
+"""The crosswalk in memory."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ml_connector.domain import Ref, RemoteId
+from ml_connector.ports.state import Link, Seen, Side, Standing
+
+_CHUNK: Final = 500
+
+
+class MemoryLinks:
+    """``Links`` over a dict; ``rows`` (by our id) is what stands, ``sighted`` the ids that the present sweep saw, by flow."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Link] = {}
+        self.sighted: dict[str, set[RemoteId]] = {}
+        self._ends: dict[tuple[str, Side, RemoteId], str] = {}
+
+    def put(self, links: Iterable[Link]) -> None:
+        """Replace what stands under each link's id; part of a settlement."""
+        for link in links:
+            before = self.rows.get(link.id)
+            if before is not None:
+                for name in _names(before):
+                    self._ends.pop(name, None)
+            self.rows[link.id] = link
+            self._ends |= dict.fromkeys(_names(link), link.id)
+
+    async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]:
+        found = await self.by_id(flow, side, ids)
+        return {one: Seen(link.end(side).version, link.standing, link.due) for one, link in found.items()}
+
+    async def by_id(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
+        await asyncio.sleep(0)
+        known = ((one, self._ends.get((flow, side, one))) for one in ids)
+        return {one: self.rows[link] for one, link in known if link is not None}
+
+    async def by_number(self, number: str, flow: str | None = None) -> list[Link]:
+        await asyncio.sleep(0)
+        return [link for link in self._of(flow) if link.number == number]
+
+    async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
+        other: Side = "right" if side == "left" else "left"
+        found = await self.by_id(flow, side, ids)
+        return {one: far for one, link in found.items() if (far := link.end(other).id) is not None}
+
+    async def due(self, flow: str) -> list[Link]:
+        await asyncio.sleep(0)
+        return [link for link in self._of(flow) if link.due]
+
+    async def awaited(self, flow: str) -> list[Ref]:
+        await asyncio.sleep(0)
+        return list(dict.fromkeys(parent for link in self._of(flow) if (parent := _parent(link)) is not None))
+
+    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
+        await asyncio.sleep(0)
+        wanted = set(parents)
+        return self._mark(link for link in self._of(flow) if _parent(link) in wanted)
+
+    async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
+        await asyncio.sleep(0)
+        found = [link for link in self._of(flow) if (link.standing in standings if standings else link.drift is not None)]
+        told = [link for link in found if link.trouble is not None and link.trouble.since is not None]
+        told.sort(key=lambda link: link.trouble.since, reverse=True)  # type: ignore[union-attr, return-value, arg-type]
+        return (told + [link for link in found if link not in told])[:limit]
+
+    async def tally(self, flow: str) -> Mapping[str, int]:
+        await asyncio.sleep(0)
+        counts = Counter[str](link.standing for link in self._of(flow))
+        drifted = sum(link.drift is not None for link in self._of(flow))
+        return {**counts, "drifted": drifted} if drifted else dict(counts)
+
+    async def mark_due(self, ids: Sequence[str], *, again: bool = False) -> int:
+        await asyncio.sleep(0)
+        links = [self.rows[one] for one in dict.fromkeys(ids) if one in self.rows]
+        if again:
+            links = [msgspec.structs.replace(link, agreed=None, due=False) for link in links]
+        return self._mark(links)
+
+    async def dismiss(self, ids: Sequence[str]) -> int:
+        await asyncio.sleep(0)
+        links = [self.rows[one] for one in dict.fromkeys(ids) if one in self.rows]
+        self.put(msgspec.structs.replace(link, standing="skipped", trouble=None, drift=None, due=False) for link in links)
+        return len(links)
+
+    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
+        await asyncio.sleep(0)
+        self.sighted.setdefault(flow, set()).update(ids)
+
+    async def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        seen = self.sighted.get(flow, set())
+        missing = [link for link in self._of(flow) if link.standing != "gone" and link.left.id and link.left.id not in seen]
+        for start in range(0, len(missing), _CHUNK):
+            await asyncio.sleep(0)
+            yield missing[start : start + _CHUNK]
+
+    async def forget_sightings(self, flow: str) -> None:
+        await asyncio.sleep(0)
+        self.sighted.pop(flow, None)
+
+    def _of(self, flow: str | None) -> list[Link]:
+        return [link for link in self.rows.values() if flow is None or link.flow == flow]
+
+    def _mark(self, links: Iterable[Link]) -> int:
+        marked = [msgspec.structs.replace(link, due=True) for link in links if not link.due]
+        self.put(marked)
+        return len(marked)
+
+
+def _parent(link: Link) -> Ref | None:
+    return link.trouble.waits_for if link.standing == "parked" and link.trouble is not None else None
+
+
+def _names(link: Link) -> list[tuple[str, Side, RemoteId]]:
+    ends: tuple[tuple[Side, RemoteId | None], ...] = (("left", link.left.id), ("right", link.right.id))
+    return [(link.flow, side, one) for side, one in ends if one is not None]
