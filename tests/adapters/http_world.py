@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
 
 from ml_connector.errors import ConnectorError, RecordRejected, Throttled, Unavailable
 from ml_connector.ports.secrets import Secret, TokenRecord
-from ml_connector.twin import Faults, NoAnswer, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, NoAnswer, Twin, TwinRequest, TwinResponse
 from ml_connector_adapters.http import (
     Answer,
     HostRule,
@@ -81,7 +81,7 @@ class DictSecrets(dict[str, str]):
 
 
 class Vendor:
-    """Answers ``/token`` and everything else; knows its tokens, and writes down what reached it and when (seconds of the clock)."""
+    """Answers ``/token`` and everything else; knows its tokens, and writes down what reached it, and when."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -155,7 +155,8 @@ class World:
         self.vendor = Vendor(self.clock)
         self.tokens = MemoryTokens()
         self.secrets = DictSecrets({"secret:acme": "s3cret-of-acme"})
-        self.transport: Any = Line(self.vendor)  # type: ignore[arg-type]
+        self.twin = cast(Twin, self.vendor)
+        self.transport: Any = Line(self.twin)
         self.hosts = HostRule("acme.test", "login.acme.test")
 
     def judge(self, answer: Answer) -> ConnectorError | None:
@@ -192,14 +193,14 @@ class World:
     def limiter(self, **limits: Any) -> Limiter:
         return Limiter(Limits(**{"concurrency": 50, **limits}), self.clock, where=self.connection)
 
-    def client(self, *, limiter: Limiter | None = None, oauth: OAuth | None = None, **more: Any) -> HttpClient:
+    def client(self, *, limiter: Limiter | None = None, **more: Any) -> HttpClient:
+        more.setdefault("oauth", self.oauth())
         return HttpClient(
             host=self,
             base_url=more.pop("base_url", "https://acme.test/v1"),
             judge=self.judge,
             limiter=limiter or self.limiter(),
             hosts=self.hosts,
-            oauth=oauth or self.oauth(),
             random=Random(7),
             **more,
         )

@@ -103,6 +103,15 @@ async def test_the_vendors_word_about_credits_counts_for_an_hour(world: World) -
 def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
     soon = format_datetime(MORNING + timedelta(seconds=90), usegmt=True)
     past = format_datetime(MORNING - timedelta(seconds=90), usegmt=True)
-    for text, seconds in (("5", 5), (" 0.5 ", 0.5), (soon, 90), (past, 0), ("soon", None), ("", None), ("-3", None), ("٣", None)):
+    for text, seconds in (
+        ("5", 5),
+        (" 0.5 ", 0.5),
+        (soon, 90),
+        (past, 0),
+        ("soon", None),
+        ("", None),
+        ("-3", None),
+        ("٣", None),
+    ):
         assert retry_after({"retry-after": text}, MORNING) == seconds, text
     assert retry_after({}, MORNING) is None

@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ml_connector.errors import ConnectorError
 from ml_connector.twin import Fault, TwinResponse
+from ml_connector_adapters.http import HostRule, twins
 from ml_connector_adapters.http import client as client_module
-from ml_connector_adapters.http import twins
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -75,23 +75,21 @@ async def test_a_secret_shows_in_no_log_no_span_no_error_and_no_repr(
 
 async def test_the_network_library_logs_no_query(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with twins.serving(world.vendor) as base:  # type: ignore[arg-type]
-        world.transport, world.hosts = None, type(world.hosts)("127.0.0.1", "login.acme.test")
+    async with twins.serving(world.twin) as base:
+        world.transport, world.hosts = None, HostRule("127.0.0.1", "login.acme.test")
         world.vendor.valid.add(f"{CANARY}-token")
-        client = world.client(base_url=base, headers={"Authorization": f"Bearer {CANARY}-token"})
-        client._oauth = None
+        client = world.client(base_url=base, oauth=None, headers={"Authorization": f"Bearer {CANARY}-token"})
         await client.send("GET", f"/Orders?key={CANARY}")
         await client.aclose()
     assert world.vendor.done and not [record for record in caplog.records if CANARY in record.getMessage()]
 
 
 async def test_a_header_that_cannot_be_sent_is_told_without_its_value(world: World) -> None:
-    async with twins.serving(world.vendor) as base:  # type: ignore[arg-type]
-        world.transport, world.hosts = None, type(world.hosts)("127.0.0.1")
+    async with twins.serving(world.twin) as base:
+        world.transport, world.hosts = None, HostRule("127.0.0.1")
         for value in (f"{CANARY}\n", f"{CANARY}é"):
-            client = world.client(base_url=base, headers={"X-Api-Key": value})
-            client._oauth = None
-            with pytest.raises(ConnectorError) as raised:
+            client = world.client(base_url=base, oauth=None, headers={"X-Api-Key": value})
+                with pytest.raises(ConnectorError) as raised:
                 await client.send("GET", "/Orders")
             await client.aclose()
             assert CANARY not in "".join(traceback.format_exception(raised.value))

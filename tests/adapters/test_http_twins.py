@@ -35,7 +35,7 @@ def networked(world: World, base: str) -> HttpClient:
 
 
 async def test_a_twin_over_a_socket_sees_the_request_as_it_stood_on_the_wire(world: World) -> None:
-    async with serving(world.vendor) as base:  # type: ignore[arg-type]
+    async with serving(world.twin) as base:
         client = networked(world, base)
         got = await client.send("POST", "/Orders('A%2FB')?$top=5&$filter=x%20eq%20'%2B'", body=b'{"OrderNo":"10042"}')
         await client.aclose()
@@ -46,7 +46,7 @@ async def test_a_twin_over_a_socket_sees_the_request_as_it_stood_on_the_wire(wor
 
 
 async def test_a_cut_line_closes_the_socket_without_an_answer(world: World) -> None:
-    async with serving(world.vendor) as base:  # type: ignore[arg-type]
+    async with serving(world.twin) as base:
         client = networked(world, base)
         world.vendor.faults.add(Fault("lost_after", method="POST", path="/Orders"))
         with pytest.raises(AnswerLost, match="RemoteProtocolError"):
@@ -57,7 +57,7 @@ async def test_a_cut_line_closes_the_socket_without_an_answer(world: World) -> N
 
 
 async def test_a_served_twin_is_gone_when_the_block_ends_and_may_be_slow_before(world: World) -> None:
-    async with serving(world.vendor, latency_s=0.05) as base, httpx.AsyncClient(trust_env=False) as client:
+    async with serving(world.twin, latency_s=0.05) as base, httpx.AsyncClient(trust_env=False) as client:
         loop = asyncio.get_running_loop()
         started = loop.time()
         assert (await client.get(base + "/Orders")).status_code == 401
@@ -71,15 +71,15 @@ async def test_a_taken_port_is_told(world: World) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError, match="in use"):
-            async with serving(world.vendor, port=taken.getsockname()[1]):  # type: ignore[arg-type]
+            async with serving(world.twin, port=taken.getsockname()[1]):
                 pass
 
 
 async def test_the_same_twin_answers_behind_respx(world: World) -> None:
     world.transport = None
     with respx.mock(base_url="https://acme.test") as router, respx.mock(base_url="https://login.acme.test") as login:
-        router.route().mock(side_effect=partial(answer, world.vendor))
-        login.route().mock(side_effect=partial(answer, world.vendor))
+        router.route().mock(side_effect=partial(answer, world.twin))
+        login.route().mock(side_effect=partial(answer, world.twin))
         client = world.client()
         assert (await client.send("GET", "/Orders?$top=1")).status == 200
         world.vendor.faults.add(Fault("lost_after", method="POST"))
@@ -89,7 +89,7 @@ async def test_the_same_twin_answers_behind_respx(world: World) -> None:
 
 
 async def test_latency_in_process_passes_on_the_event_loop(world: World) -> None:
-    world.transport = TwinTransport(world.vendor, latency_s=0.03)  # type: ignore[arg-type]
+    world.transport = TwinTransport(world.twin, latency_s=0.03)
     loop = asyncio.get_running_loop()
     started = loop.time()
     await world.client().send("GET", "/Orders")

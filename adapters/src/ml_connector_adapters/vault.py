@@ -1,4 +1,4 @@
-"""Secrets and access tokens, encrypted in the state; what settings name as ``secret:``, ``env:`` and ``file:`` is found here."""
+"""Secrets and access tokens, encrypted in the state; what settings name by ``secret:``, ``env:``, ``file:`` is found here."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import msgspec
 from ml_connector.errors import AuthRejected, ConfigError, LeaseHeld
 from ml_connector.ports.secrets import Secret, Secrets, TokenRecord, Tokens
 from ml_connector_adapters.store import Store
-from ml_connector_adapters.store.keys import MasterKey
+from ml_connector_adapters.store.keys import HOW, MasterKey
 
 _SECRET: Final = "secret"
 _TOKEN: Final = "token"
@@ -68,13 +68,13 @@ class Vault:
     async def rotate(self, new_key: str | None = None) -> int:
         """Wrap every data key under a new master key (base64 of 32 bytes); returns how many.
 
-        Without ``new_key`` one is made, which only a key file of ours can keep. A key from the environment or a named file is to be
-        replaced there afterwards; until then that place must hold both, so that other processes go on. Raises ConfigError.
+        Without ``new_key`` one is made, which only a key file of ours can keep. A key in the environment or in a named file is
+        yours to change: let that place hold both until this is done, so that other processes go on. Raises ConfigError.
         """
         if new_key is None and not self._safe.keys.generated:
             raise ConfigError(
                 "The new master key must be given",
-                fix=f"The present one comes from {self.key_origin}, which is yours to change. Make a key with: openssl rand -base64 32",
+                fix=f"{self.key_origin} is yours to change; make a key with: {HOW}",
                 where="vault",
             )
         return await self._safe.rotate(MasterKey.new() if new_key is None else MasterKey.parse(new_key, "new key"))

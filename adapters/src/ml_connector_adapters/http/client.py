@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+from opentelemetry import metrics, trace
+
 from ml_connector.errors import AnswerLost, AuthRejected, ConnectorError, ContractBroken, RetryLater, Throttled, Unavailable
 from ml_connector.ports.secrets import Token
 from ml_connector.system import Host
-from opentelemetry import metrics, trace
-
 from ml_connector_adapters.http.hosts import HostRule, host_of, is_loopback
 from ml_connector_adapters.http.limits import ORDINARY, Cost, Limiter
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 _JITTER_CAP_S = 60.0
 _LOGIN = re.compile(r"log-?in|sign-?in|auth|saml|sso|openid|accounts\.", re.IGNORECASE)
-_HIDDEN = "[hidden]"
+HIDDEN = "[hidden]"
 
 _tracer: Final = trace.get_tracer("ml_connector")
 _meter: Final = metrics.get_meter("ml_connector")
@@ -217,7 +217,7 @@ class HttpClient:
                     outcome.fix = outcome.fix or "Check that the credentials are for this system and still granted"
                 raise outcome
             if token is not None:
-                refused = None
+                refused = None  # the vendor took the token; should it expire during the wait, it may be replaced again
             if not (repeatable or outcome.untouched):
                 raise _lost(outcome)
             tries += 1
@@ -286,7 +286,7 @@ class HttpClient:
         lent = self._host.transport
         self._client = httpx.AsyncClient(
             transport=lent,
-            verify=_tls() if lent is None else False,
+            verify=_tls() if lent is None else True,
             timeout=httpx.Timeout(read, connect=connect),
             limits=httpx.Limits(max_keepalive_connections=self._limiter.limits.concurrency),  # the limiter bounds the rest
             follow_redirects=False,
@@ -325,7 +325,7 @@ def _tls() -> "ssl.SSLContext":
 def _answer(response: "httpx.Response", url: str, token: Token | None) -> Answer:
     body = response.content
     if token is not None and response.status_code >= 400:  # some vendors quote the token that they refuse
-        body = body.replace(token.value.encode(), _HIDDEN.encode())
+        body = body.replace(token.value.encode(), HIDDEN.encode())
     return Answer(
         response.status_code,
         {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw},

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from math import inf
 
 import msgspec
+
 from ml_connector.errors import Throttled
 from ml_connector.ports.clock import Clock
 

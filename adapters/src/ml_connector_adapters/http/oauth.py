@@ -2,18 +2,18 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
+from opentelemetry import metrics
+
 from ml_connector.errors import AnswerLost, AuthRejected, ConnectorError, ContractBroken, RetryLater, Throttled, Unavailable
 from ml_connector.ports.secrets import Token, TokenRecord
 from ml_connector.system import Host
-from opentelemetry import metrics
-
-from ml_connector_adapters.http.client import Answer, HttpClient
+from ml_connector_adapters.http.client import HIDDEN, Answer, HttpClient
 from ml_connector_adapters.http.hosts import HostRule
 from ml_connector_adapters.http.limits import Limiter, Limits, retry_after
 
@@ -79,6 +79,9 @@ class OAuth:
     read       turns the endpoint's answer into a token or raises
     scheme     the word before the token in the Authorization header
     leeway_s   how long before its end a token is replaced, at most half of its life
+    mints      the vendor's budget, counted from the stored times of all processes; None: unbounded
+    credential the name under which the host keeps the token
+    hosts      where the credentials may go: ``token_url`` is checked like every other address
     """
 
     def __init__(
@@ -186,12 +189,16 @@ class OAuth:
         """Ask the endpoint once. The mint is on record before it leaves, so that a kill or a lost answer counts too."""
         tokens, now = self._host.tokens, self._host.clock.now()
         past = self._within_budget(record.minted, now)
-        await tokens.save(self._credential, TokenRecord(token=record.token, minted=(*past, now)))
-        form = await self._form()
-        headers = {}
+        form, headers = await self._form(), {}
+        secrets = [
+            value for name, value in form.items() if name != "grant_type" and any(part in name for part in _SECRET_FIELDS)
+        ]
         if self._basic is not None:
-            name, secret = (quote(part, safe="") for part in await self._basic())  # RFC 6749 section 2.3.1
-            headers["authorization"] = "Basic " + b64encode(f"{name}:{secret}".encode()).decode()
+            name, secret = await self._basic()
+            secrets.append(secret)
+            pair = f"{quote(name, safe='')}:{quote(secret, safe='')}"  # RFC 6749 section 2.3.1
+            headers["authorization"] = "Basic " + b64encode(pair.encode()).decode()
+        await tokens.save(self._credential, TokenRecord(token=record.token, minted=(*past, now)))
         _minted.add(1, {"ml_connector.connection": self._host.connection})
         try:
             answer = await self._ask(urlencode(form, quote_via=quote).encode(), headers)
@@ -203,7 +210,7 @@ class OAuth:
         try:
             token = _sendable(self._read(answer.status, answer.headers, answer.body, self._host.clock.now()))
         except ConnectorError as error:
-            raise _told(error, form) from None
+            raise _told(error, secrets) from None
         record = TokenRecord(token=token, minted=(*past, now))
         await tokens.save(self._credential, record)
         self._fresh_until = self._host.clock.monotonic()  # a token shorter than its leeway serves one call
@@ -239,12 +246,11 @@ def _sendable(token: Token) -> Token:
     return token
 
 
-def _told(error: ConnectorError, form: Mapping[str, str]) -> ConnectorError:
+def _told(error: ConnectorError, secrets: Iterable[str]) -> ConnectorError:
     """The error as the caller may see it: without secrets that a vendor's words quote, and with nothing sent as yet."""
     if isinstance(error, RetryLater):
         error.untouched = True
-    for name, value in form.items():
-        if value and name != "grant_type" and any(part in name for part in _SECRET_FIELDS):
-            error.what = error.what.replace(value, "[hidden]")
+    for secret in filter(None, secrets):
+        error.what, error.fix, error.code = (text.replace(secret, HIDDEN) for text in (error.what, error.fix, error.code))
     error.args = (error.what,)
     return error

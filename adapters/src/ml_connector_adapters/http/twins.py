@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
+
 from ml_connector.twin import NoAnswer, Twin, TwinRequest, TwinResponse
 
 

@@ -27,7 +27,9 @@ async def run_headless(workspaces: Sequence[Workspace], host: str, port: int, st
         for workspace in workspaces:
             here = await stack.enter_async_context(open_workspace(workspace, telemetry=told))
             tenants.append(Tenant(workspace.name, here.worker, workspace.public_url, here.world.clock, stop))
-        receiver = _Receiver(uvicorn.Config(application(tenants, told), host=host, port=port, log_config=None, access_log=False))
+        receiver = _Receiver(
+            uvicorn.Config(application(tenants, told), host=host, port=port, log_config=None, access_log=False)
+        )
         serving = asyncio.create_task(receiver.serve())
         log.info("%d workspaces, listening on %s:%d", len(tenants), host, port)
         try:

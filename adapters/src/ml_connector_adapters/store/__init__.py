@@ -20,8 +20,8 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """The state at ``sqlite:///path`` or ``postgresql://…``, created if it is new.
 
-    ``environ`` (the process's own by default) is where the master key is looked for, see ``keys.MasterKeys``. Raises ConfigError
-    when the state is missing and not to be created, older or newer than this program, or not a state at all.
+    ``environ`` (the process's own by default) is where the master key is looked for, see ``keys.MasterKeys``. Raises
+    ConfigError when the state is missing and not to be created, older or newer than this program, or not a state at all.
     """
     parsed = parse_url(url)
     await require_current(parsed, create=create)

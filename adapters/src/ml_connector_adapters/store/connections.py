@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import RowMapping, and_, delete, or_, select
 
 from ml_connector.ports.notices import Subscription
 from ml_connector_adapters.store.engine import Database
@@ -81,7 +81,7 @@ def _same(subscription: Subscription) -> Any:
     return and_(SUBSCRIPTIONS.c.connection == subscription.connection, SUBSCRIPTIONS.c.id == subscription.id)
 
 
-def _subscription(row: Mapping[str, Any], hidden: _Hidden) -> Subscription:
+def _subscription(row: RowMapping, hidden: _Hidden) -> Subscription:
     expires = row["expires_at"]
     return Subscription(
         id=row["id"],
@@ -106,12 +106,10 @@ class SqlPauses:
             await transaction.execute(self._db.upsert(PAUSES), row)
 
     async def paused(self, now: datetime) -> Mapping[str, tuple[str, datetime | None]]:
-        open_ended = PAUSES.c.until.is_(None)
-        present = select(PAUSES.c.connection, PAUSES.c.reason, PAUSES.c.until).where(
-            or_(open_ended, PAUSES.c.until > to_micros(now))
-        )
+        present = or_(PAUSES.c.until.is_(None), PAUSES.c.until > to_micros(now))
+        columns = (PAUSES.c.connection, PAUSES.c.reason, PAUSES.c.until)
         async with self._db.reading() as reader:
-            rows = await reader.execute(present.order_by(PAUSES.c.connection))
+            rows = await reader.execute(select(*columns).where(present).order_by(PAUSES.c.connection))
             return {name: (reason, None if until is None else from_micros(until)) for name, reason, until in rows}
 
     async def resume(self, connection: str) -> None:

@@ -22,6 +22,7 @@ from ml_connector.errors import ConfigError
 
 KEY_VARIABLE: Final = "ML_CONNECTOR_KEY"
 FILE_VARIABLE: Final = "ML_CONNECTOR_KEY_FILE"
+HOW: Final = "openssl rand -base64 32"
 _NONCE: Final = 12
 
 
@@ -46,9 +47,7 @@ class MasterKey:
         except (NotBase64, ValueError):
             key = b""
         if len(key) != 32:
-            raise ConfigError(
-                "The master key is not base64 of 32 bytes", fix="Make one with: openssl rand -base64 32", where=where
-            )
+            raise ConfigError("The master key is not base64 of 32 bytes", fix=f"Make one with: {HOW}", where=where)
         return cls(key)
 
     def text(self) -> str:
@@ -160,7 +159,7 @@ class MasterKeys:
         if not self._keys:
             raise ConfigError(
                 "There is no master key to seal secrets with",
-                fix=f"Set {KEY_VARIABLE} to base64 of 32 bytes (openssl rand -base64 32), or {FILE_VARIABLE} to a file that holds it",
+                fix=f"Set {KEY_VARIABLE} to what this prints: {HOW}; or {FILE_VARIABLE} to a file that holds it",
                 where="vault",
             )
         return next(iter(self._keys.values()))
@@ -189,9 +188,7 @@ class MasterKeys:
                 text = self._file.read_text()
             except FileNotFoundError:
                 if not self.generated:
-                    raise ConfigError(
-                        "There is no such key file", fix=f"Look at {FILE_VARIABLE}", where=str(self._file)
-                    ) from None
+                    raise ConfigError(f"{FILE_VARIABLE} names a file that is not there", where=str(self._file)) from None
                 text = ""
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(f"The key file cannot be read ({type(error).__name__})", where=str(self._file)) from None
@@ -208,7 +205,7 @@ def _write(path: Path, keys: list[MasterKey], *, new: bool = False) -> None:
             file.flush()
             os.fsync(handle)
         if not new:
-            os.replace(name, path)
+            Path(name).replace(path)
         elif not path.exists():
             os.link(name, path)
     except FileExistsError:

@@ -34,7 +34,7 @@ class SqlLeases:
                 row = await connection.execute(select(LEASES.c.owner, LEASES.c.until).where(LEASES.c.flow == flow))
                 holder, end = row.one()
                 raise LeaseHeld(
-                    f"{holder} is at work on it, until {from_micros(end):%Y-%m-%d %H:%M:%S} UTC at the latest unless it asks for more",
+                    f"{holder} is at work on it and holds it until {from_micros(end):%Y-%m-%d %H:%M:%S} UTC",
                     fix="Leave it alone; if that process is dead, the flow is free at that time",
                     where=flow,
                 )

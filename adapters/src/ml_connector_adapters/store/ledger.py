@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import AuditEntry, AuditRecord, Change, Counts, End, Run
@@ -55,14 +55,14 @@ class SqlLedger:
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Number and chain the entries behind the last one; the head stays locked until the transaction ends."""
         head = select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN).with_for_update()
-        seq, last = (await connection.execute(head)).one()
+        end, last = (await connection.execute(head)).one()
         rows: list[dict[str, Any]] = []
-        for seq, entry in enumerate(entries, start=seq + 1):
+        for seq, entry in enumerate(entries, start=end + 1):
             row = _row(seq, entry)
             row["hash"] = last = _hash(last, row)
             rows.append(row)
         await self._db.write_rows(connection, insert(AUDIT), rows)
-        await connection.execute(update(HEADS).where(HEADS.c.chain == CHAIN).values(seq=seq, hash=last))
+        await connection.execute(update(HEADS).where(HEADS.c.chain == CHAIN).values(seq=end + len(rows), hash=last))
 
     async def entries(
         self, *, since: datetime | None = None, link: str | None = None, run: str | None = None
@@ -99,7 +99,7 @@ class SqlLedger:
             seq += 1
         return count, None if (seq, last) == (end, end_hash) else seq + 1
 
-    async def _pages(self, wanted: Any, after: int) -> AsyncIterator[Mapping[str, Any]]:
+    async def _pages(self, wanted: Any, after: int) -> AsyncIterator[RowMapping]:
         wanted = wanted.order_by(AUDIT.c.seq).limit(CHUNK)
         more = True
         while more:
@@ -137,7 +137,7 @@ def _row(seq: int, entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def _entry(row: Mapping[str, Any]) -> AuditEntry:
+def _entry(row: RowMapping) -> AuditEntry:
     return AuditEntry(
         at=from_micros(row["at"]),
         run=row["run"],
@@ -155,7 +155,7 @@ def _entry(row: Mapping[str, Any]) -> AuditEntry:
     )
 
 
-def _run(row: Mapping[str, Any]) -> Run:
+def _run(row: RowMapping) -> Run:
     ended = row["ended_at"]
     return Run(
         id=row["id"],

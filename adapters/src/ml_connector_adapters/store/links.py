@@ -79,9 +79,9 @@ class SqlLinks:
     async def tally(self, flow: str) -> Mapping[str, int]:
         standings = select(LINKS.c.standing, func.count()).where(LINKS.c.flow == flow).group_by(LINKS.c.standing)
         async with self._db.reading() as connection:
-            counted = {standing: count for standing, count in await connection.execute(standings)}
+            tally: dict[str, int] = dict((await connection.execute(standings)).tuples().all())
             drifted = await connection.execute(select(func.count()).where(LINKS.c.flow == flow, _DRIFTED))
-            return {**counted, "drifted": drifted.scalar_one()}
+            return {**tally, "drifted": drifted.scalar_one()}
 
     async def mark_due(self, ids: Sequence[str]) -> int:
         return await self._change(ids, {"due": True})
@@ -107,7 +107,7 @@ class SqlLinks:
         """In the order of the left ids; what the caller settles meanwhile does not disturb it."""
         sighted = exists().where(SIGHTINGS.c.flow == flow, SIGHTINGS.c.id == LINKS.c.left_id)
         missing = select(LINKS).where(LINKS.c.flow == flow, LINKS.c.standing != "gone", ~sighted).order_by(LINKS.c.left_id)
-        behind = LINKS.c.left_id.is_not(None)
+        behind: ColumnElement[bool] = LINKS.c.left_id.is_not(None)
         while page := await self._links(missing.where(behind).limit(500)):
             yield page
             behind = LINKS.c.left_id > page[-1].left.id

@@ -7,7 +7,6 @@ from typing import Any, Final
 from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ml_connector.errors import ConfigError
 from ml_connector_adapters.store.engine import Database
 from ml_connector_adapters.store.keys import MasterKey, MasterKeys, Sealed, rewrap, seal, unseal
 from ml_connector_adapters.store.tables import MASTER_KEY, SEALED, from_micros, to_micros
@@ -51,8 +50,8 @@ class Safe:
     async def rotate(self, new: MasterKey) -> int:
         """Wrap every data key under ``new``; returns how many. A kill at any point leaves all of them readable.
 
-        A key file of ours holds both keys from before the first transaction ends until the second, and is written inside them, so
-        that rotations of two processes take turns. Keys that others keep (environment, named file) are theirs to change.
+        A key file of ours holds both keys from before the first transaction ends until the second, and is written inside them,
+        so that rotations of two processes take turns. Keys that others keep (environment, named file) are theirs to change.
         """
         async with self._db.writing() as connection:
             await self._key_in_use(connection)

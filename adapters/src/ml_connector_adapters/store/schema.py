@@ -1,4 +1,4 @@
-"""Which version of the tables a state has, and bringing it to ours. A state that is newer than the program is left untouched."""
+"""Which version of the tables a state has, and bringing it to ours. A state newer than the program is left untouched."""
 
 import asyncio
 from pathlib import Path
@@ -65,9 +65,7 @@ async def _current(url: URL) -> str | None:
         async with engine.connect() as connection:
             return await connection.run_sync(_revision, url)
     except DatabaseError as error:
-        raise ConfigError(
-            f"This is not a state that can be read: {error.orig}", fix="Name another one", where=_name(url)
-        ) from error
+        raise ConfigError(f"The state cannot be read: {error.orig}", fix="Name another one", where=_name(url)) from error
     finally:
         await engine.dispose()
 

@@ -73,4 +73,6 @@ class Store:
 
 
 if TYPE_CHECKING:
-    _fulfils: type[State] = Store
+
+    def _fulfils(store: Store) -> State:
+        return store

@@ -27,7 +27,8 @@ class MemoryLinks:
             before = self.rows.get(link.id)
             if before is not None:
                 for name in _names(before):
-                    self._ends.pop(name, None)
+                    if self._ends.get(name) == link.id:
+                        del self._ends[name]
             self.rows[link.id] = link
             self._ends |= dict.fromkeys(_names(link), link.id)
 

@@ -18,6 +18,15 @@ async def together(work: Iterable[Awaitable[B]]) -> list[B]:
         await _stop(tasks)
 
 
+async def both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """Two different things at once, as ``together`` does it."""
+    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    try:
+        return await asyncio.gather(one, other)
+    finally:
+        await _stop([one, other])
+
+
 async def ahead(pages: AsyncIterator[A], work: Callable[[A], Awaitable[B]], *, width: int = 2) -> AsyncIterator[B]:
     """``work`` done on every page, in order: the next pages are read and worked on while the first is awaited or used.
 

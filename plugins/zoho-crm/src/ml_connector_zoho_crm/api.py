@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from ml_connector.errors import AuthRejected, ContractBroken
+from ml_connector.errors import AnswerLost, AuthRejected, ContractBroken
 from ml_connector_adapters.http import Answer, Cost, HttpClient, Limiter
 
 from ml_connector_zoho_crm import judge as table
@@ -105,11 +105,19 @@ class Api:
     async def _write(
         self, method: str, target: str, records: Sequence[Vendor], more: Mapping[str, Any], headers: Mapping[str, str] = {}
     ) -> list[Result]:
-        """Results as Zoho gave them, whatever the status; ContractBroken when the body holds none."""
+        """One result per record, whatever the status. AnswerLost when a success cannot be read or counted: who knows then."""
         cost = Cost(credits=-(-len(records) // 10), heavy=len(records) > 10, essential=True)
         body = {"data": records, **more, "trigger": self._trigger}
         answer = await self._send(method, target, body, headers=headers, repeatable=False, cost=cost, check=False)
-        return answer.decode(Decoders.results).data
+        try:
+            results = answer.decode(Decoders.results).data
+        except ContractBroken as error:
+            raise AnswerLost(f"Zoho took the call but {error.what}") from error
+        if len(results) == len(records):
+            return results
+        if len(results) == 1 and not results[0].ok:
+            raise table.request_error(answer, results[0])
+        raise AnswerLost(f"Zoho told of {len(results)} results for {len(records)} records")
 
     async def modules(self) -> list[ModuleInfo]:
         return (await self._get(f"{self._root}/settings/modules")).decode(Decoders.modules).modules

@@ -26,7 +26,13 @@ _LOOKUPS: Final = ("lookup", "ownerlookup", "userlookup")
 
 
 async def read_all(
-    api: Api, clock: Clock, module: str, fields: Mapping[str, Field], select: tuple[str, ...], before: datetime, patience_s: float
+    api: Api,
+    clock: Clock,
+    module: str,
+    fields: Mapping[str, Field],
+    select: tuple[str, ...],
+    before: datetime,
+    patience_s: float,
 ) -> AsyncIterator[Vendor]:
     """Every record modified before that moment, in no order. Raises Unavailable when a job fails or takes too long.
 

@@ -63,9 +63,7 @@ def one_of(field: str, values: Iterable[str]) -> str:
     return compare(field, "in", f"({', '.join(values)})")
 
 
-def select(
-    fields: Sequence[str], module: str, where: str, *, order: Sequence[str] = (), limit: int, offset: int = 0
-) -> str:
+def select(fields: Sequence[str], module: str, where: str, *, order: Sequence[str] = (), limit: int, offset: int = 0) -> str:
     """The whole query; ``order`` ascending."""
     query = f"select {', '.join(map(name, fields))} from {name(module)} where {where}"
     if order:

@@ -83,7 +83,9 @@ def request_error(answer: Answer, said: Result | None = None) -> ConnectorError:
     if code in RIGHTS or status == 403:
         need = said.details.permissions if said.details else None
         return ContractBroken(
-            f"The integration user lacks a right: {words}" + (f", {need}" if need else ""), fix=_ADVICE["NO_PERMISSION"], code=code
+            f"The integration user lacks a right: {words}" + (f", {need}" if need else ""),
+            fix=_ADVICE["NO_PERMISSION"],
+            code=code,
         )
     if status == 401:
         return TokenRefused(f"Zoho does not take the access token: {words}", fix="Check accounts_server", code=code)
@@ -115,7 +117,9 @@ def refusal(result: Result, canonical: Callable[[str], str]) -> Outcome:
     if names_record(result):
         return Conflict(current=None)
     name = details.api_name if details else None
-    return Rejected(code=code or "ERROR", reason=_words(result), field=canonical(name) if name else "", fix=_ADVICE.get(code, ""))
+    return Rejected(
+        code=code or "ERROR", reason=_words(result), field=canonical(name) if name else "", fix=_ADVICE.get(code, "")
+    )
 
 
 def names_record(result: Result) -> bool:

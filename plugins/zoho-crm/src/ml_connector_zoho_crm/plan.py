@@ -213,9 +213,7 @@ class Plan:
         self._write_currency(currencies - {""}, out)
         return out, warnings
 
-    def _put(
-        self, out: Vendor, api: str, field: str, value: Any, write: Callable[[Any], Any], warnings: list[str]
-    ) -> None:
+    def _put(self, out: Vendor, api: str, field: str, value: Any, write: Callable[[Any], Any], warnings: list[str]) -> None:
         if value is None or value == "":
             out[api] = None
             return

@@ -141,7 +141,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"{', '.join(odd)}: not an API name (Setup, Developer Hub, APIs & SDKs, API Names lists them)")
         ttl = span(self.channel_ttl)
         if not timedelta(minutes=1) <= ttl <= timedelta(days=7):
-            raise ValueError('channel_ttl: Zoho keeps a channel for at most a week, and for an hour when asked for more; use "6d"')
+            raise ValueError(
+                'channel_ttl: Zoho keeps a channel for at most a week, and for an hour when asked for more; use "6d"'
+            )
         for url in (self.accounts_server, self.api_domain):
             if url is not None and not url.startswith("https://") and loopback(url) is None:
                 raise ValueError(f"{url}: must begin with https://")

@@ -132,7 +132,9 @@ class ZohoSource:
         gone: dict[str, Record] = {}
         for deleted in await self._api.deleted(plan.module, since):
             at = deleted.deleted_time
-            gone[deleted.id] = Record(id=deleted.id, entity=None, version=version_of(at), changed_at=instant(at.isoformat()), gone=True)
+            gone[deleted.id] = Record(
+                id=deleted.id, entity=None, version=version_of(at), changed_at=instant(at.isoformat()), gone=True
+            )
         return list(gone.values())
 
     async def _is_bulk(self, plan: Plan) -> bool:

@@ -62,7 +62,9 @@ def one_workspace(config: Path | None) -> "Workspace":
     found = workspaces(config)
     if len(found) != 1:
         names = ", ".join(sorted(workspace.name for workspace in found))
-        raise ConfigError(f"this command works on one workspace, the directory holds {names}", fix="Name its file: --config FILE")
+        raise ConfigError(
+            f"this command works on one workspace, the directory holds {names}", fix="Name its file: --config FILE"
+        )
     return found[0]
 
 

@@ -24,7 +24,9 @@ async def _waiting(here: "Opened", flow: str | None, cause: str | None, older: t
         link
         for link in found
         if (cause is None or cause in (link.standing, link.trouble.code if link.trouble else ""))
-        and (older is None or (link.trouble is not None and link.trouble.since is not None and now - link.trouble.since >= older))
+        and (
+            older is None or (link.trouble is not None and link.trouble.since is not None and now - link.trouble.since >= older)
+        )
     ]
 
 

@@ -182,7 +182,9 @@ def _show_chapter(chapter: "Chapter", field: str | None) -> None:
     for record in chapter.entries:
         entry = record.entry
         reason = f": {entry.reason}" if entry.reason else ""
-        answer(f"  {entry.at:%Y-%m-%d %H:%M:%S}Z {entry.action}{reason} (rule: {entry.rule or flow.name}; trace {entry.trace_id})")
+        answer(
+            f"  {entry.at:%Y-%m-%d %H:%M:%S}Z {entry.action}{reason} (rule: {entry.rule or flow.name}; trace {entry.trace_id})"
+        )
         for change in entry.changes:
             if field is None or change.field == field:
                 answer(f"    {change.field}: {_value(change.old)} → {_value(change.new)}")

@@ -35,7 +35,9 @@ def init(from_system: str, to_system: str, /, *, config: Path = Path("ml-connect
     found = discover().systems
     for name in (from_system, to_system):
         if name not in found:
-            raise ConfigError(f'no system "{name}" is installed', fix=f"pip install ml-connector-{name}; see: ml-connector systems")
+            raise ConfigError(
+                f'no system "{name}" is installed', fix=f"pip install ml-connector-{name}; see: ml-connector systems"
+            )
     recipe = found[from_system].recipes.get(to_system) or found[to_system].recipes.get(from_system)
     if recipe is None:
         raise ConfigError(f"nobody ships a recipe for {from_system} and {to_system}", fix="Start from docs/configuration.md")

@@ -1,0 +1,113 @@
+"""The composition root: the one module that knows dependency-injector. Open things come in, finished objects go out."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from dependency_injector import containers, providers
+
+from ml_connector.ports.secrets import Token
+from ml_connector.system import Connection
+from ml_connector.use_cases.run_flow import World
+from ml_connector_adapters import telemetry as otel
+from ml_connector_adapters.clock import SystemClock
+from ml_connector_adapters.config import Workspace
+from ml_connector_adapters.runner.host import ConnectionHost, ConnectionTokens
+from ml_connector_adapters.runner.worker import Worker
+from ml_connector_adapters.store import Store, open_store
+from ml_connector_adapters.vault import Vault
+
+
+def new_id() -> str:
+    """Random, unique, sortable by nothing: 32 hex digits."""
+    return uuid4().hex
+
+
+def owner() -> str:
+    """This process, as leases name it to people."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Root(containers.DeclarativeContainer):
+    """One workspace's objects. ``store``, ``connections`` and ``workspace`` are opened by ``open_workspace``."""
+
+    workspace = providers.Dependency(instance_of=Workspace)
+    store = providers.Dependency(instance_of=Store)
+    telemetry = providers.Dependency()
+    connections = providers.Dependency()
+    clock = providers.Singleton(SystemClock)
+    vault = providers.Singleton(Vault, store)
+    host = providers.Factory(ConnectionHost, clock=clock, secrets=vault, tokens=vault)
+    world = providers.Singleton(
+        World,
+        state=store,
+        clock=clock,
+        telemetry=telemetry,
+        new_id=providers.Object(new_id),
+        owner=providers.Callable(owner),
+        flows=workspace.provided.flows,
+    )
+    worker = providers.Singleton(Worker, world, connections)
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """One workspace, ready to work; closed by the context that gave it."""
+
+    workspace: Workspace
+    store: Store
+    vault: Vault
+    world: World
+    worker: Worker
+    connections: Mapping[str, Connection]
+
+    @property
+    def key_origin(self) -> str:
+        return self.vault.key_origin
+
+    async def token(self, connection: str) -> Token | None:
+        """The access token at hand for a connection (its ``repr`` hides it), None if there is none."""
+        return await ConnectionTokens(connection, self.vault).living()
+
+
+@asynccontextmanager
+async def open_workspace(
+    workspace: Workspace, *, telemetry: otel.Telemetry | None = None, transports: Mapping[str, Any] | None = None
+) -> AsyncIterator[Opened]:
+    """State, vault and connections of one workspace. ``transports`` replace the network per connection (twins in process).
+
+    Without ``telemetry`` the process's providers are installed here and shut down at the end. Raises ConfigError.
+    """
+    root = Root(workspace=workspace)
+    async with AsyncExitStack() as stack:
+        if telemetry is None:
+            telemetry = otel.install()
+            stack.callback(otel.shutdown)
+        root.telemetry.override(providers.Object(telemetry))
+        store = await stack.enter_async_context(open_store(workspace.state, clock=root.clock()))
+        root.store.override(providers.Object(store))
+        connections: dict[str, Connection] = {}
+        for name, configured in workspace.connections.items():
+            host = root.host(name, transport=(transports or {}).get(name))
+            connections[name] = configured.system.connect(configured.settings, host)
+            stack.push_async_callback(connections[name].close)
+        root.connections.override(providers.Object(connections))
+        root.check_dependencies()
+        yield Opened(
+            workspace=workspace,
+            store=store,
+            vault=root.vault(),
+            world=root.world(),
+            worker=root.worker(),
+            connections=connections,
+        )
+
+
+@asynccontextmanager
+async def open_vault(workspace: Workspace) -> AsyncIterator[Vault]:
+    """The vault alone, for the commands that keep secrets before anything can connect."""
+    async with open_store(workspace.state, clock=SystemClock()) as store:
+        yield Vault(store)

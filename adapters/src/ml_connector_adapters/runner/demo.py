@@ -1,0 +1,273 @@
+"""``ml-connector demo``: the real program against made-up vendors on loopback, through a bad day, compared in full at the end.
+
+The vendors' twins live in this process; every run is a process of its own, as an operator would start it, so that one of them
+can be killed in the middle.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from ml_connector.errors import ConfigError
+from ml_connector.twin import Fault, Twin
+from ml_connector_adapters.http.twins import serving
+from ml_connector_adapters.plugins import discover
+from ml_connector_adapters.runner.cli.work import TERMS
+from ml_connector_adapters.runner.twins import make_twin
+
+say: Final = Console(stderr=True, highlight=False)
+
+EDITED: Final = {"account": 10, "order": 25}
+STORM_RATE: Final = 0.03
+STORM: Final = (
+    Fault("status", status=429, retry_after="1"),
+    Fault("status", status=500),
+    Fault("lost_after"),
+    Fault("lost_before"),
+)
+"""What any request may meet during the storm; tokens expiring and a page of garbage are scripted on top, once each."""
+
+
+async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
+    """The whole story; 0 only if both sides agree in the end and every step kept its promise."""
+    recipe = discover().systems[left].recipes.get(right) if left in discover().systems else None
+    if recipe is None:
+        raise ConfigError(f"there is no recipe for {left} and {right}", fix="See: ml-connector systems")
+    erp, crm = make_twin(left), make_twin(right)
+    home = Path(tempfile.mkdtemp(prefix="ml-connector-demo-"))
+    try:
+        async with AsyncExitStack() as stack:
+            erp_url = await stack.enter_async_context(serving(erp))
+            crm_url = await stack.enter_async_context(serving(crm))
+            _write_config(home, recipe, {"from": (left, erp, erp_url), "to": (right, crm, crm_url)})
+            say.print(f"[bold]{left}[/] twin at {erp_url}, [bold]{right}[/] twin at {crm_url}, state in {home}")
+            return await Story(home, erp, crm, records, recipe).tell()
+    finally:
+        if not keep:
+            shutil.rmtree(home)
+
+
+def _write_config(home: Path, recipe: str, ends: Mapping[str, tuple[str, Twin, str]]) -> None:
+    """The recipe's own flows between the twins' addresses, so that the demo shows what ``init`` writes."""
+    parsed = tomllib.loads(recipe)
+    flow = next(iter(parsed["flows"].values()))
+    lines = ["[workspace]", 'name = "demo"', 'state = "sqlite:///demo.db"']
+    for role, (system, twin, url) in ends.items():
+        lines += ["", f"[connections.{flow[role]}]", f'system = "{system}"']
+        lines += [f"{name} = {json.dumps(value)}" for name, value in twin.settings(url).items()]
+    lines += ["", recipe[recipe.index("[flows.") :]]
+    (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+class Story:
+    """The steps, and what each found wanting."""
+
+    def __init__(self, home: Path, erp: Twin, crm: Twin, records: int, recipe: str) -> None:
+        self._home, self._erp, self._crm, self._records = home, erp, crm, records
+        self._stages: dict[str, str] = tomllib.loads(recipe)["tables"]["order_stage"]
+        self._wrong: list[str] = []
+        self._began = time.monotonic()
+
+    async def tell(self) -> int:
+        orders = self._records * 5 // 2
+        self._erp.fill(self._records, orders)
+        await self._prepare()
+        self._chapter(f"First load: {self._records:,} customers, {orders:,} orders with their lines")
+        await self._sync()
+        self._chapter("Again, with nothing changed: nothing is written")
+        before = self._holdings()
+        runs = await self._sync()
+        self._must(not any(run["counts"]["written"] for run in runs), "the second run wrote something")
+        self._must(self._holdings() == before, "the second run changed the CRM")
+        await self._edits()
+        await self._storm()
+        self._compare()
+        await self._tell_one()
+        code, told = await self._run("audit", "verify")
+        self._must(code == 0, f"the audit does not verify: {told}")
+        say.print(told.strip())
+        seconds = time.monotonic() - self._began
+        calls = f"{len(self._erp.calls):,} + {len(self._crm.calls):,} calls"
+        if self._wrong:
+            say.print(f"\n[bold red]Something is wrong[/] after {seconds:.0f} s, {calls}:")
+            for wrong in self._wrong:
+                say.print(f"  {wrong}", markup=False)
+            return 1
+        say.print(f"\n[bold green]Both sides agree[/] after {seconds:.0f} s, {calls}.")
+        return 0
+
+    async def _prepare(self) -> None:
+        for twin in (self._erp, self._crm):
+            for name, value in twin.secrets().items():
+                code, _ = await self._run("secrets", "set", name, stdin=value)
+                self._must(code == 0, f"the secret {name} was not kept")
+        code, told = await self._run("ping", "--fix")
+        say.print(told.strip(), markup=False)
+        self._must(code == 0, "a system is not fit")
+
+    async def _edits(self) -> None:
+        self._chapter(f"People edit {EDITED['account']} customers and {EDITED['order']} orders: exactly those arrive")
+        before = self._holdings()
+        touched = {kind: set(self._erp.edit(kind, count, seed=1)) for kind, count in EDITED.items()}
+        await self._sync()
+        after = self._holdings()
+        for kind, there in (("account", "account"), ("order", "deal")):
+            arrived = {number for number, facts in after[there].items() if before[there].get(number) != facts}
+            self._must(arrived == touched[kind], f"edited {kind}s {touched[kind] ^ arrived} did not arrive alone")
+            say.print(f"{kind}: {len(touched[kind])} edited, {len(arrived)} arrived")
+
+    async def _storm(self) -> None:
+        share = max(1, self._records // 5)
+        self._chapter(f"A storm over {share} edited customers and {2 * share} orders, and the process is killed in the middle")
+        self._erp.edit("account", share, seed=2)
+        self._erp.edit("order", 2 * share, seed=3)
+        reveal = getattr(self._erp, "reveal_late_customer", None)
+        if reveal is not None:
+            reveal()
+        for seed, twin in enumerate((self._erp, self._crm)):
+            twin.faults.storm(seed, STORM_RATE, STORM)
+            twin.faults.add(Fault("expire_tokens", skip=5), Fault("garbage", method="GET", path="Set", skip=3))
+        seen = len(self._crm.calls)
+        run = await self._start("sync", "--json")
+        while run.returncode is None and len(self._crm.calls) < seen + 6:
+            await asyncio.sleep(0.02)
+        if run.returncode is None:
+            run.kill()
+            say.print("[bold]killed with SIGKILL[/], and started again")
+        await run.wait()
+        for attempt in range(8):
+            if attempt == 4:
+                self._calm()
+            code, _ = await self._run("sync", "--json")
+            if code in (0, 1):
+                break
+            say.print(f"the vendors are out; exit code {code}, the next run goes on from there")
+        self._calm()
+        struck = [kind for twin in (self._erp, self._crm) for kind, _ in twin.faults.struck]
+        say.print("struck: " + ", ".join(f"{struck.count(kind)} {kind}" for kind in sorted(set(struck))))
+        await self._sync()
+        runs = await self._sync()
+        self._must(not any(run["counts"]["written"] for run in runs), "it does not come to rest after the storm")
+
+    def _calm(self) -> None:
+        self._erp.faults.calm()
+        self._crm.faults.calm()
+
+    def _compare(self) -> None:
+        """Every record on both sides, from the twins' own tables, by rules written down here and not taken from the engine."""
+        self._chapter("Both sides compared in full")
+        customers = {
+            number: facts for number, facts in self._erp.facts("account") if str(facts.get("category")).lower() == "customer"
+        }
+        deals = {
+            number: {
+                "amount": facts["amount"],
+                "currency": facts["currency"],
+                "account": facts["customer"],
+                "closing_on": facts["wanted_on"],
+                "stage": self._stage(str(facts["status"])),
+            }
+            for number, facts in self._erp.facts("order")
+        }
+        held = self._holdings()
+        for kind, wanted, there in (("account", customers, held["account"]), ("deal", deals, held["deal"])):
+            self._report(kind, "missing", wanted.keys() - there.keys())
+            self._report(kind, "extra", there.keys() - wanted.keys())
+            differing = [
+                f"{number}.{name}: {facts[name]!r} → {there[number].get(name)!r}"
+                for number, facts in wanted.items()
+                if number in there
+                for name in facts.keys() & there[number].keys()
+                if _plain(facts[name]) != _plain(there[number].get(name))
+            ]
+            self._report(kind, "differing", differing)
+            say.print(f"{kind}: {len(wanted):,} here, {len(there):,} there, {len(differing)} differ")
+
+    def _stage(self, status: str) -> str:
+        return self._stages.get(status) or self._stages["InFulfilment"]
+
+    def _report(self, kind: str, fault: str, found: Iterable[str]) -> None:
+        found = sorted(found)
+        self._must(not found, f"{len(found)} {kind}s {fault}: {', '.join(found[:5])}")
+
+    async def _tell_one(self) -> None:
+        self._chapter("One record's story")
+        number = self._erp.edit("order", 1, seed=4)[0]
+        await self._sync()
+        code, told = await self._run("explain", "order", number)
+        self._must(code == 0 and "trace" in told, f"order {number} has no story")
+        say.print(told.strip(), markup=False)
+
+    def _holdings(self) -> dict[str, dict[str, Mapping[str, object]]]:
+        return {kind: dict(self._crm.facts(kind)) for kind in ("account", "deal")}
+
+    async def _sync(self) -> list[dict[str, Any]]:
+        """One run of every flow; its ledger is shown. Ends the story's luck when it is not fit to go on."""
+        began = time.monotonic()
+        code, told = await self._run("sync", "--json")
+        self._must(code in (0, 1), f"a run ended with exit code {code}")
+        results = json.loads(told) if told.strip() else []
+        runs: list[dict[str, Any]] = [result["run"] for result in results if result["run"]]
+        for run in runs:
+            counts = run["counts"]
+            self._must(counts["read"] == sum(counts[term] for term in TERMS[1:]), f"the ledger of {run['flow']} does not add up")
+            told = ", ".join(f"{term} {counts[term]:,}" for term in TERMS if counts[term])
+            say.print(f"{run['flow']}: {run['outcome']}: {told or 'nothing'}")
+        say.print(f"[dim]{time.monotonic() - began:.1f} s[/]")
+        return runs
+
+    async def _start(self, *arguments: str, stdin: bool = False) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ml_connector_adapters.runner.cli",
+            *arguments,
+            cwd=self._home,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def _run(self, *arguments: str, stdin: str | None = None) -> tuple[int, str]:
+        """One command of ours to its end, with the calls it makes counted before the reader's eyes."""
+        process = await self._start(*arguments, stdin=stdin is not None)
+        waiting = asyncio.create_task(process.communicate(stdin.encode() if stdin is not None else None))
+        began = (len(self._erp.calls), len(self._crm.calls))
+        with say.status(f"ml-connector {' '.join(arguments)}") as status:
+            while not waiting.done():
+                await asyncio.wait([waiting], timeout=0.2)
+                calls = f"{len(self._erp.calls) - began[0]:,} + {len(self._crm.calls) - began[1]:,} calls"
+                status.update(f"ml-connector {' '.join(arguments)} · {calls}")
+        out, complaints = await waiting
+        if complaints:
+            say.print(f"[yellow]{complaints.decode().strip()}[/]", markup=True)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    def _chapter(self, title: str) -> None:
+        say.print(f"\n[bold]{title}[/]")
+
+    def _must(self, holds: bool, wrong: str) -> None:
+        if not holds:
+            self._wrong.append(wrong)
+            say.print(f"[bold red]{wrong}[/]", markup=True)
+
+
+def _plain(value: object) -> object:
+    """What both vendors can hold of a value: text without outer blanks, money in cents, nothing for empty."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, Decimal):
+        return value.quantize(Decimal("0.01"))
+    return value

@@ -1,0 +1,117 @@
+"""What reading customers and reading orders have in common: the header set, its pages, and one record for every row."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from ml_connector.domain import Record, RemoteId, Stub
+from ml_connector.errors import ContractBroken
+from ml_connector.ports.clock import Clock
+from ml_connector_adapters.http import odata
+from ml_connector_ifs_cloud.api import Api, EntitySet
+from ml_connector_ifs_cloud.mapping import rules_of
+from ml_connector_ifs_cloud.paging import Query
+from ml_connector_ifs_cloud.rows import Row, decoder_of, with_extras
+from ml_connector_ifs_cloud.settings import Field, Place
+from ml_connector_ifs_cloud.tasks import ahead
+from ml_connector_ifs_cloud.times import digits_of, instant_of
+
+H = TypeVar("H", bound=Row)
+K = TypeVar("K", bound=Row)
+
+
+class Reader(ABC, Generic[H, K]):
+    """Reads one kind. A header row (H) becomes a record once its lines or children are read; a key row (K) only a stub."""
+
+    kind: Literal["account", "order"]
+    group: int | None = None  # rows whose records are read together; None: a whole page
+
+    def __init__(self, api: Api, place: Place, header: type[H], key: type[K], clock: Clock) -> None:
+        self.api, self.place, self.clock = api, place, clock
+        self.rules = rules_of(api.settings, self.kind)
+        self.by_content = place.change_strategy == "full"
+        stamps = [place.stamp.name] if place.stamp and place.change_strategy == "timestamp" else []
+        own = [*self.rules.extras.values(), *stamps]
+        self.header = with_extras(header, own)
+        self._headers, self._keys = decoder_of(self.header), decoder_of(key)
+        self._select = tuple(dict.fromkeys((place.key.name, *place.select, *own)))
+
+    @abstractmethod
+    async def records(self, rows: Sequence[H]) -> list[Record]:
+        """Full records for header rows that stand next to one another in key order."""
+
+    @abstractmethod
+    async def scattered(self, rows: Sequence[H]) -> list[Record]:
+        """Full records for header rows in any order."""
+
+    @abstractmethod
+    async def versions(self, rows: Sequence[K]) -> list[Stub]:
+        """Stubs for key rows that stand next to one another in key order, with the versions that full records have."""
+
+    @abstractmethod
+    def scope(self, found: EntitySet) -> str:
+        """The condition for what belongs to this connection at all."""
+
+    async def headers(self, *, by: Sequence[Field] = (), condition: str = "") -> Query[H]:
+        """The query for full header rows in scope, sorted by ``by`` and the key."""
+        found = await self.api.place(self.place)
+        return Query(
+            path=found.path,
+            decoder=self._headers,
+            order=(*by, self.place.key),
+            select=self._select if self.api.settings.use_select else (),
+            filter=odata.both(self.in_scope(found), condition),
+        )
+
+    def in_scope(self, found: EntitySet) -> str:
+        return odata.both(f"({self.place.filter})" if self.place.filter else "", self.scope(found))
+
+    async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
+        """Full records by id; what does not exist, or is out of scope, is absent."""
+        return await self.scattered(await self.api.by_keys(await self.headers(), self.place.key, ids))
+
+    async def stubs(self, *, rows: bool, start: str = "") -> AsyncIterator[Sequence[Stub]]:
+        """Every key with its version, in the server's order; with ``rows`` each with its record. Pages are read ahead."""
+        query = await self.headers()
+        if rows or self.reads_all:
+            async for records in ahead(self._grouped(self.api.rows(query, start=start)), self.records):
+                yield [Stub(id=record.id, version=record.version or "", record=record) for record in records]
+            return
+        keys = Query(path=query.path, decoder=self._keys, order=query.order, select=(self.place.key.name,), filter=query.filter)
+        async for stubs in ahead(self.api.rows(keys, start=start), self.versions):
+            yield stubs
+
+    @property
+    def reads_all(self) -> bool:
+        """A version takes the whole record."""
+        return self.by_content
+
+    def id_of(self, row: Row) -> RemoteId:
+        return str(getattr(row, self.place.key.name))
+
+    def etag_of(self, row: Row) -> str:
+        if row.etag is None:
+            raise ContractBroken(
+                f"{self.kind} {self.id_of(row)} came without @odata.etag, so that changes cannot be seen",
+                fix='Take odata.metadata=none out of extra_headers, or set change_strategy = "full"',
+                where=self.api.where,
+            )
+        return row.etag
+
+    def changed_at(self, row: H, others: Sequence[Row] = ()) -> datetime | None:
+        """When the record last changed: its stamp, else what the ETags hint at; None where neither tells."""
+        stamp = self.place.modified_field
+        text = getattr(row, stamp.name, None) if stamp is not None else None
+        if isinstance(text, str) and len(text) > 10:
+            return self.rules.time.instant(text)
+        if not self.api.settings.etag_version_hint:
+            return None
+        digits = max((digits_of(found.etag) for found in (row, *others) if found.etag), default=b"")
+        return instant_of(digits, self.rules.time)
+
+    async def _grouped(self, pages: AsyncIterator[Sequence[H]]) -> AsyncIterator[Sequence[H]]:
+        async for page in pages:
+            size = self.group or len(page)
+            for start in range(0, len(page), size):
+                yield page[start : start + size]
