@@ -38,13 +38,14 @@ async def test_a_request_goes_out_exactly_as_written_with_the_token_and_the_give
     assert "content-type" not in sent.headers and "cookie" not in sent.headers
 
 
-async def test_twenty_calls_that_meet_an_expired_token_share_one_refresh_and_repeat_once_each(world: World) -> None:
+async def test_twenty_calls_whose_token_expires_in_flight_share_one_refresh_and_repeat_once_each(world: World) -> None:
     client = world.client()
     await client.send("GET", "/Orders")
-    world.vendor.valid.clear()
     world.vendor.latency_s = 1
-    answers = await asyncio.gather(*(create(client, str(number)) for number in range(20)))
-    assert [answer.status for answer in answers] == [200] * 20
+    calls = [asyncio.create_task(create(client, str(number))) for number in range(20)]
+    await world.clock.sleep(0.5)
+    world.vendor.valid.clear()
+    assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 20
     assert len(world.vendor.mints) == 2  # the first, and one for all twenty
     assert len(world.vendor.arrivals) == 1 + 20 + 20
     assert sorted(body for method, _, body in world.vendor.done if method == "POST") == sorted(
@@ -52,7 +53,7 @@ async def test_twenty_calls_that_meet_an_expired_token_share_one_refresh_and_rep
     )
 
 
-async def test_a_token_that_expires_while_the_request_waits_is_replaced_before_the_next_one(world: World) -> None:
+async def test_a_token_near_its_end_is_replaced_before_the_next_request(world: World) -> None:
     world.vendor.life_s = 180
     client = world.client()
     for _ in range(20):
@@ -150,6 +151,14 @@ async def test_a_read_is_repeated_with_growing_waits_until_the_attempts_are_used
     assert 0 < world.clock.passed <= 1 + 2 + 4 + 8
 
 
+async def test_an_outage_that_the_vendor_announces_to_be_long_is_not_waited_for(world: World) -> None:
+    world.vendor.answers = [json(503, {}, retry_after="900")]
+    with pytest.raises(Unavailable) as raised:
+        await world.client().send("GET", "/Orders")
+    assert raised.value.after_s == 900
+    assert world.clock.passed == 0
+
+
 async def test_an_upsert_that_is_declared_repeatable_survives_a_lost_answer(world: World) -> None:
     world.vendor.faults.add(Fault("lost_after", path="/Orders"))
     await create(world.client(), repeatable=True)
@@ -209,6 +218,13 @@ async def test_an_answer_that_is_no_data_says_what_it_is() -> None:
         Answer(200, {}, b'{"total":"12.50"}', "u").decode(decoder)
     assert Answer(200, {}, b'{"total":12}', "u").decode(decoder) == {"total": 12}
     assert len(Answer(200, {}, "é".encode() * 900, "u").text()) == 200
+
+
+def test_a_relative_link_belongs_to_the_answer_that_held_it() -> None:
+    page = Answer(200, {}, b"", "https://acme.test/v1/Orders.svc/Orders")
+    assert page.link("Orders?$skiptoken=2") == "https://acme.test/v1/Orders.svc/Orders?$skiptoken=2"
+    assert page.link("/v2/Orders") == "https://acme.test/v2/Orders"
+    assert page.link("https://evil.example/x") == "https://evil.example/x"  # send refuses it
 
 
 async def test_a_closed_client_opens_again(world: World) -> None:

@@ -71,7 +71,7 @@ async def test_a_cancelled_call_gives_its_place_back(world: World) -> None:
 
 
 async def test_the_reserve_of_credits_is_for_essential_calls(world: World) -> None:
-    limiter = world.limiter(credits_per_day=100, credit_reserve=30)
+    limiter = world.limiter(credits_per_day=100, credit_reserve=30, concurrency=1)
     client = world.client(limiter=limiter)
     for _ in range(70):
         await client.send("GET", "/Orders")
@@ -103,15 +103,7 @@ async def test_the_vendors_word_about_credits_counts_for_an_hour(world: World) -
 def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
     soon = format_datetime(MORNING + timedelta(seconds=90), usegmt=True)
     past = format_datetime(MORNING - timedelta(seconds=90), usegmt=True)
-    for text, seconds in (
-        ("5", 5),
-        (" 0.5 ", 0.5),
-        (soon, 90),
-        (past, 0),
-        ("soon", None),
-        ("", None),
-        ("-3", None),
-        ("٣", None),
-    ):
-        assert retry_after({"retry-after": text}, MORNING) == seconds, text
-    assert retry_after({}, MORNING) is None
+    for text, seconds in (("5", 5), (" 0.5 ", 0.5), (soon, 90), (past, 0)):
+        assert retry_after({"retry-after": text}, MORNING) == seconds
+    for text in ("soon", "", "-3", "٣"):
+        assert retry_after({"retry-after": text}, MORNING) is None

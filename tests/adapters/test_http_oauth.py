@@ -71,7 +71,7 @@ async def test_the_budget_survives_a_restart_and_the_error_says_when_the_next_to
         await world.clock.sleep(1)
         token = await world.oauth(TEN_IN_TEN_MINUTES).refused(token)
     oauth = world.oauth(TEN_IN_TEN_MINUTES)
-    with pytest.raises(Throttled, match="10 tokens in 600 seconds .* may be asked for at 08:10:00 UTC") as raised:
+    with pytest.raises(Throttled, match=r"10 tokens in 600 seconds .* may be asked for at 08:10:00 UTC") as raised:
         await oauth.refused(token)
     await world.clock.sleep(raised.value.after_s or 0)
     assert (await oauth.refused(token)).value == "token-11"
@@ -178,3 +178,23 @@ async def test_a_token_that_cannot_stand_in_a_header_is_refused_without_being_sh
     with pytest.raises(ContractBroken) as raised:
         await world.oauth(read=lambda *_: bad).token()
     assert "abc" not in str(raised.value)
+
+
+async def test_a_secret_that_the_endpoint_quotes_is_hidden_however_it_was_sent(world: World) -> None:
+    async def basic() -> tuple[str, str]:
+        return "ML_CONNECTOR", "s3:cret"
+
+    world.vendor.token_answers = [
+        json(400, {"error": "invalid_client", "error_description": "s3:cret or s3cret-of-acme is wrong"})
+    ]
+    with pytest.raises(AuthRejected, match=r"\[hidden\] or \[hidden\] is wrong"):
+        await world.oauth(basic=basic).token()
+
+
+async def test_a_missing_secret_needs_a_person_and_costs_no_mint(world: World) -> None:
+    async def form() -> dict[str, str]:
+        raise AuthRejected("there is no secret:acme", fix="Store it with: ml-connector secrets set acme")
+
+    with pytest.raises(AuthRejected, match=r"no secret:acme\. Store it"):
+        await world.oauth(Mints(10, 600), form=form).token()
+    assert (await world.tokens.load("default")).minted == ()

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import msgspec
 
-from ml_connector.errors import AuthRejected, ConfigError, LeaseHeld
+from ml_connector.errors import AuthRejected, LeaseHeld
 from ml_connector.ports.secrets import Secret, Secrets, TokenRecord, Tokens
 from ml_connector_adapters.store import Store
-from ml_connector_adapters.store.keys import HOW, MasterKey
+from ml_connector_adapters.store.keys import MasterKey
 
 _SECRET: Final = "secret"
 _TOKEN: Final = "token"
@@ -68,16 +68,11 @@ class Vault:
     async def rotate(self, new_key: str | None = None) -> int:
         """Wrap every data key under a new master key (base64 of 32 bytes); returns how many.
 
-        Without ``new_key`` one is made, which only a key file of ours can keep. A key in the environment or in a named file is
-        yours to change: let that place hold both until this is done, so that other processes go on. Raises ConfigError.
+        Without ``new_key`` one is made for a key file of ours. A key in the environment or in a named file is yours to change:
+        put the new one in front of the old one there, rotate, and remove the old one when all processes have both. Raises
+        ConfigError when there is no new key.
         """
-        if new_key is None and not self._safe.keys.generated:
-            raise ConfigError(
-                "The new master key must be given",
-                fix=f"{self.key_origin} is yours to change; make a key with: {HOW}",
-                where="vault",
-            )
-        return await self._safe.rotate(MasterKey.new() if new_key is None else MasterKey.parse(new_key, "new key"))
+        return await self._safe.rotate(None if new_key is None else MasterKey.parse(new_key, "the new key"))
 
     async def forget_all(self) -> int:
         """Throw away secrets, tokens and subscriptions' proofs, for when the master key is lost for good; returns how many."""

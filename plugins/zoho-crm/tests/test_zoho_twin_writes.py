@@ -247,6 +247,29 @@ async def test_an_external_value_that_nobody_has_is_invalid_data():
     assert (slashed.status, slashed.json["code"]) == (404, "INVALID_URL_PATTERN")
 
 
+async def test_an_org_may_add_unknown_choices_by_itself():
+    twin = ZohoTwin(strict_picklists=False)
+    item = {"Account_Name": "Acme", "Industry": "Piracy"}
+    assert (await twin.ask("POST", "v8/Accounts", {"data": [item]})).status == 201
+    assert "Piracy" in twin.org.tables["Accounts"].module.fields["Industry"].choices
+
+
+async def test_a_guard_on_an_upsert_protects_what_it_finds():
+    twin, acme = twin_with_acme()
+    read_at = twin.org.told_time(twin.org.now())
+    twin.clock.advance(5)
+    twin.edit_as_person("Accounts", acme, Phone="555-0100")
+    item = {"ERP_Customer_No": "C-100", "Account_Name": "Acme", "Phone": None}
+    answer = await upsert(twin, "Accounts", item, keys=["ERP_Customer_No"], if_unmodified_since=read_at)
+    assert (answer.status, answer.json["data"][0]["code"]) == (412, "ALREADY_MODIFIED")
+
+
+@pytest.mark.parametrize("odd", [{"id": 5550001000000123001}, {"id": ["x"]}, "C-100", None, 7])
+async def test_an_item_that_is_no_record_is_an_error_of_its_own(odd):
+    answer = await ZohoTwin().ask("PUT", "v8/Accounts", {"data": [odd]})
+    assert (answer.status, answer.json["data"][0]["code"]) == (400, "INVALID_DATA")
+
+
 class TestLines:
     """Rows of subforms."""
 
@@ -307,3 +330,38 @@ class TestLines:
         assert (await twin.ask("POST", "v8/Deals", {"data": [DEAL | {"Order_Lines": rows[:100]}]})).status == 201
         listed = await twin.ask("GET", "v8/Deals?fields=Deal_Name,Order_Lines")
         assert set(listed.json["data"][0]) == {"id", "Deal_Name"}
+
+    async def test_lines_name_their_products_by_the_numbers_of_the_erp(self):
+        twin = ZohoTwin(erp_fields=True)
+        nordstal = twin.insert_as_person("Vendors", Vendor_Name="Nordstål")
+        bolt = twin.insert_as_person("Products", Product_Name="Bolt", ERP_Item_No="P-1")
+        header = {"x_external": "Purchase_Orders.Purchase_Items.Product_Name.ERP_Item_No"}
+        items = [
+            {
+                "Subject": key,
+                "Vendor_Name": {"id": nordstal},
+                "Purchase_Items": [{"Product_Name": {"ERP_Item_No": key}, "Quantity": 1}],
+            }
+            for key in ("P-1", "P-9")
+        ]
+        answer = await twin.ask("POST", "v8/Purchase_Orders", {"data": items}, **header)
+        assert [result["code"] for result in answer.json["data"]] == ["SUCCESS", "INVALID_DATA"]
+        assert answer.json["data"][1]["details"]["json_path"] == "$.data[1].Purchase_Items[0].Product_Name.ERP_Item_No"
+        assert [row["Product_Name"] for row in twin.records("Purchase_Items").values()] == [bolt]
+
+    async def test_a_person_edits_lines_and_the_totals_follow(self):
+        twin = ZohoTwin()
+        order = await self.order(twin)
+        first, second = twin.records("Sales_Orders")[order]["Ordered_Items"]
+        twin.edit_as_person(
+            "Sales_Orders", order, Ordered_Items=[{"id": first, "_delete": None}, {"id": second, "Quantity": 3}]
+        )
+        assert twin.records("Sales_Orders")[order]["Grand_Total"] == Decimal("25.00")
+
+    async def test_deleting_an_order_takes_its_lines_along_and_restoring_brings_them_back(self):
+        twin = ZohoTwin()
+        order = await self.order(twin)
+        twin.delete_as_person("Sales_Orders", order)
+        assert not twin.records("Ordered_Items")
+        twin.restore_as_person("Sales_Orders", order)
+        assert len(twin.records("Ordered_Items")) == 2

@@ -154,21 +154,15 @@ class HttpClient:
         """
         if repeatable is None:
             repeatable = method in ("GET", "HEAD")
-        attributes = {
-            "http.request.method": method,
-            "url.path": (urlsplit(target).path if target[:1] != "/" else target.partition("?")[0]),
-            "ml_connector.connection": self._host.connection,
-        }
+        own = {**({"content-type": content_type} if body is not None else {}), **_lower(headers)}
+        sent = _Sent(method, target, body, own)
         with _tracer.start_as_current_span(
             f"http {method}",
             kind=trace.SpanKind.CLIENT,
-            attributes=attributes,
+            attributes={"http.request.method": method, "ml_connector.connection": self._host.connection},
             record_exception=False,  # a vendor's words may hold a customer's data
             set_status_on_exception=False,
         ) as span:
-            sent = _Sent(
-                method, target, body, {"content-type": content_type, **_lower(headers)} if body is not None else _lower(headers)
-            )
             try:
                 return await self._persist(sent, repeatable, cost)
             except ConnectorError as error:
@@ -178,11 +172,7 @@ class HttpClient:
                 raise
             finally:
                 if span.is_recording():
-                    span.set_attribute("server.address", sent.server)
-                    if sent.status:
-                        span.set_attribute("http.response.status_code", sent.status)
-                    if sent.times > 1:
-                        span.set_attribute("http.request.resend_count", sent.times - 1)
+                    span.set_attributes(sent.attributes())
                 if sent.times > 1:
                     _resent.add(sent.times - 1, {"ml_connector.connection": self._host.connection})
 
@@ -234,7 +224,7 @@ class HttpClient:
         import httpx
 
         url = self._url(sent.target, token)
-        sent.server = host_of(url)
+        sent.url, sent.server = url, host_of(url)
         headers = {**self._headers, **sent.headers}
         if token is not None and self._oauth is not None:
             headers["authorization"] = f"{self._oauth.scheme} {token.value}"
@@ -299,11 +289,19 @@ class HttpClient:
 class _Sent:
     """One request, and what the span wants to know about its sending."""
 
-    __slots__ = ("body", "headers", "method", "server", "status", "target", "times")
+    __slots__ = ("body", "headers", "method", "server", "status", "target", "times", "url")
 
     def __init__(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> None:
         self.method, self.target, self.body, self.headers = method, target, body, headers
-        self.server, self.status, self.times = "", 0, 0
+        self.url, self.server, self.status, self.times = "", "", 0, 0
+
+    def attributes(self) -> dict[str, str | int]:
+        told: dict[str, str | int] = {"server.address": self.server, "url.path": urlsplit(self.url).path}
+        if self.status:
+            told["http.response.status_code"] = self.status
+        if self.times > 1:
+            told["http.request.resend_count"] = self.times - 1
+        return told
 
 
 class _NoCookies(CookieJar):

@@ -1,6 +1,7 @@
 """OAuth 2 access tokens: one per credential, shared by tasks, processes and restarts, within the vendor's mint budget."""
 
 import asyncio
+import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from ml_connector_adapters.http.client import HIDDEN, Answer, HttpClient
 from ml_connector_adapters.http.hosts import HostRule
 from ml_connector_adapters.http.limits import Limiter, Limits, retry_after
 
-_SECRET_FIELDS = ("secret", "token", "password", "code", "assertion")
+_SECRET_FIELD = re.compile("secret|token|password|code|assertion")
 _PASSING = ("temporarily_unavailable", "server_error")  # RFC 6749 section 4.1.2.1
 _GRACE_S = 30.0  # how long a living token serves on when its early refresh fails
 
@@ -190,9 +191,7 @@ class OAuth:
         tokens, now = self._host.tokens, self._host.clock.now()
         past = self._within_budget(record.minted, now)
         form, headers = await self._form(), {}
-        secrets = [
-            value for name, value in form.items() if name != "grant_type" and any(part in name for part in _SECRET_FIELDS)
-        ]
+        secrets = [value for name, value in form.items() if _SECRET_FIELD.search(name)]
         if self._basic is not None:
             name, secret = await self._basic()
             secrets.append(secret)

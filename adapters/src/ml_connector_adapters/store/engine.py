@@ -23,7 +23,7 @@ CHUNK: Final = 1000
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _INSERT: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
-_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "cache_size=-16384")
+_PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-16384")
 
 
 def parse_url(url: str) -> URL:

@@ -164,6 +164,19 @@ class MasterKeys:
             )
         return next(iter(self._keys.values()))
 
+    def next(self, present: MasterKey) -> MasterKey:
+        """What to rotate to: a new key where the file is ours, else the one that was put in front of the present one."""
+        if self.generated:
+            return MasterKey.new()
+        key = self.first()
+        if key.id == present.id:
+            raise ConfigError(
+                f"The new master key is missing: {self.origin} is yours to change",
+                fix=f"Put a new one ({HOW}) in front of the present one, with a comma between; rotate; remove the old one",
+                where="vault",
+            )
+        return key
+
     def add(self, key: MasterKey) -> None:
         """Know a new key beside the others; a key file of ours keeps it before it is used."""
         if self.generated:

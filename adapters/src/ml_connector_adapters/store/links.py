@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, and_, delete, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain import Ref, RemoteId
@@ -17,8 +17,6 @@ from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 _IDS: Final = {"left": LINKS.c.left_id, "right": LINKS.c.right_id}
 _VERSIONS: Final = {"left": LINKS.c.left_version, "right": LINKS.c.right_version}
 _OTHER: Final[dict[Side, Side]] = {"left": "right", "right": "left"}
-# What a person dismissed keeps its drift, so that nothing is overwritten blindly, but is no longer told of.
-_DRIFTED: Final = and_(LINKS.c.drift.is_not(None), LINKS.c.standing != "skipped")
 
 _trouble_in: Final = msgspec.json.Decoder(Trouble)
 _trouble_out: Final = msgspec.json.Encoder()
@@ -67,12 +65,12 @@ class SqlLinks:
         async with self._db.writing() as connection:
             for kind, refs in groupby(sorted(parents, key=lambda ref: ref.kind), key=lambda ref: ref.kind):
                 for chunk in chunks(ref.key for ref in refs):
-                    below = and_(_waiting(flow), LINKS.c.waits_kind == kind, LINKS.c.waits_key.in_(chunk))
-                    marked += (await connection.execute(update(LINKS).where(below).values(due=True))).rowcount
+                    below = update(LINKS).where(_waiting(flow), LINKS.c.waits_kind == kind, LINKS.c.waits_key.in_(chunk))
+                    marked += (await connection.execute(below.where(LINKS.c.due.is_(False)).values(due=True))).rowcount
         return marked
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
-        which = LINKS.c.standing.in_(standings) if standings else _DRIFTED
+        which = LINKS.c.standing.in_(standings) if standings else LINKS.c.drift.is_not(None)
         newest = (LINKS.c.trouble_since.desc().nulls_last(), LINKS.c.id)
         return await self._links(select(LINKS).where(which, _in_flow(flow)).order_by(*newest).limit(limit))
 
@@ -80,21 +78,24 @@ class SqlLinks:
         standings = select(LINKS.c.standing, func.count()).where(LINKS.c.flow == flow).group_by(LINKS.c.standing)
         async with self._db.reading() as connection:
             tally: dict[str, int] = dict((await connection.execute(standings)).tuples().all())
-            drifted = await connection.execute(select(func.count()).where(LINKS.c.flow == flow, _DRIFTED))
-            return {**tally, "drifted": drifted.scalar_one()}
+            strayed = select(func.count()).where(LINKS.c.flow == flow, LINKS.c.drift.is_not(None))
+            drifted = (await connection.execute(strayed)).scalar_one()
+        return {**tally, "drifted": drifted} if drifted else tally
 
-    async def mark_due(self, ids: Sequence[str]) -> int:
-        return await self._change(ids, {"due": True})
+    async def mark_due(self, ids: Sequence[str], *, again: bool = False) -> int:
+        if again:
+            return await self._change(ids, update(LINKS).values(due=True, agreed=None))
+        return await self._change(ids, update(LINKS).where(LINKS.c.due.is_(False)).values(due=True))
 
     async def dismiss(self, ids: Sequence[str]) -> int:
-        nothing_to_tell = dict.fromkeys(("trouble", "trouble_since", "waits_kind", "waits_key"))
-        return await self._change(ids, {"standing": "skipped", "due": False, **nothing_to_tell})
+        nothing_to_tell = dict.fromkeys(("drift", "trouble", "trouble_since", "waits_kind", "waits_key"))
+        return await self._change(ids, update(LINKS).values(standing="skipped", due=False, **nothing_to_tell))
 
-    async def _change(self, ids: Sequence[str], values: dict[str, Any]) -> int:
+    async def _change(self, ids: Sequence[str], change: Update) -> int:
         changed = 0
         async with self._db.writing() as connection:
             for chunk in chunks(ids):
-                changed += (await connection.execute(update(LINKS).where(LINKS.c.id.in_(chunk)).values(values))).rowcount
+                changed += (await connection.execute(change.where(LINKS.c.id.in_(chunk)))).rowcount
         return changed
 
     async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:

@@ -47,14 +47,14 @@ class Safe:
             rows = await connection.execute(listed.order_by(SEALED.c.name))
             return {name: (from_micros(created), from_micros(changed)) for name, created, changed in rows}
 
-    async def rotate(self, new: MasterKey) -> int:
-        """Wrap every data key under ``new``; returns how many. A kill at any point leaves all of them readable.
+    async def rotate(self, new: MasterKey | None) -> int:
+        """Wrap every data key under ``new`` (None: the next, see MasterKeys); returns how many. A kill leaves all readable.
 
         A key file of ours holds both keys from before the first transaction ends until the second, and is written inside them,
         so that rotations of two processes take turns. Keys that others keep (environment, named file) are theirs to change.
         """
         async with self._db.writing() as connection:
-            await self._key_in_use(connection)
+            new = new or self.keys.next(await self._key_in_use(connection))
             self.keys.add(new)
             moved: list[dict[str, Any]] = []
             for realm, name, *envelope in (await connection.execute(select(SEALED.c.realm, SEALED.c.name, *_ENVELOPE))).all():

@@ -59,7 +59,7 @@ class Store:
                 await hold(connection, lease)
                 await self.links.write(connection, settlement.links)
                 await self.intents.end(connection, lease.flow, settlement.ended_intents)
-                await self.inbox.end(connection, settlement.handled_notices)
+                await self.inbox.end(connection, lease.flow, settlement.handled_notices)
                 if settlement.cursor is not UNSET:
                     await self.cursors.save(connection, lease.flow, settlement.cursor)
                 if settlement.run is not None:

@@ -189,16 +189,20 @@ class LeaseRow(Base, table=True):
 
 
 class NoticeRow(Base, table=True):
-    """A notice that was answered and not yet worked off; its ids as JSON."""
+    """A notice that waits for its flow, or (``handled_at``) did of late; its ids as JSON."""
 
     __tablename__ = "inbox"
-    __table_args__ = (Index("inbox_kind", "connection", "kind", "received_at"), Index("inbox_dedupe", "dedupe"))
+    __table_args__ = (
+        Index("inbox_waiting", "flow", "kind", **_where("handled_at IS NULL")),
+        Index("inbox_handled", "handled_at", **_where("handled_at IS NOT NULL")),
+    )
 
-    connection: str = _key()
+    flow: str = _key()
     dedupe: str = _key()
     kind: str
     ids: str = _text()
     received_at: int = _time()
+    handled_at: int | None = _time(null=True)
 
 
 class SubscriptionRow(Base, table=True):

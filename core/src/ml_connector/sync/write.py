@@ -10,7 +10,7 @@ from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Conflict, Create, Key, Later, Outcome, Rejected, Sink, Unknown, Update, Write, Written
 from ml_connector.ports.source import Source
-from ml_connector.ports.state import End, Trouble
+from ml_connector.ports.state import Action, End, Trouble
 from ml_connector.sync import content
 from ml_connector.sync.decide import DELETED
 from ml_connector.sync.job import Job
@@ -69,7 +69,8 @@ class Writer:
     def _take(self, job: Job, outcome: Outcome) -> None:
         match outcome:
             case Written():
-                self._written(job, End(outcome.id, outcome.version), created=outcome.created and job.creates)
+                made: Action = "created" if outcome.created else "adopted"
+                self._written(job, End(outcome.id, outcome.version), made if job.creates else "updated")
                 job.reason = "; ".join(outcome.warnings)
             case Rejected():
                 job.link = msgspec.structs.replace(job.link, standing="rejected")
@@ -82,7 +83,7 @@ class Writer:
             case Unknown(reason=reason) | Later(reason=reason):
                 job.reason = reason
 
-    def _written(self, job: Job, right: End, *, created: bool) -> None:
+    def _written(self, job: Job, right: End, action: Action) -> None:
         assert job.desired is not None
         names = job.names or content.changed_fields(job.desired, None)
         job.changes = content.changes_between(job.before, job.desired, names)
@@ -95,7 +96,7 @@ class Writer:
             drift=None,
             missed=0,
         )
-        job.end("written", "created" if created else "updated")
+        job.end("written", action)
 
     async def _look_again(self, moved: Sequence[tuple[Job, Conflict]]) -> list[Job]:
         """Somebody was faster. See what stands there now, keep it for the audit, and decide anew: the owner's value wins."""
@@ -129,12 +130,14 @@ class Writer:
         strayed = set(content.strayed(job.desired, record.entity))
         wanted = job.names or content.changed_fields(job.desired, None)
         names = [name for name in wanted if name in strayed or not content.tells(record.entity, name)]
+        landed: Action = "created" if job.creates else "updated"
+        job.remake = False
         job.link = msgspec.structs.replace(job.link, right=End(record.id, record.version))
         if names:
             job.names = tuple(names)
             job.rule = job.rule or "the owner wins"
         else:
-            self._written(job, job.link.right, created=job.creates)
+            self._written(job, job.link.right, landed)
 
     async def _look_up(self, doubtful: Sequence[Job]) -> list[Job]:
         """Answers were lost. Look before anything is sent again; what cannot be looked at stays in doubt."""
@@ -151,7 +154,6 @@ class Writer:
                 continue
             record = found.get(job.link.id)
             if record is not None:
-                job.remake = False
                 self._rebase(job, record)
             elif not job.creates:
                 self._remake(job)
@@ -185,7 +187,7 @@ class Writer:
     def _give_up(self, job: Job) -> None:
         job.link = msgspec.structs.replace(job.link, standing="conflicted")
         trouble = Trouble(
-            code="MOVING",
+            code="NOT_WRITTEN",
             reason=job.reason or "the record could not be written in several tries",
             fix="It is tried again by the next run",
             since=self._clock.now(),

@@ -116,7 +116,7 @@ class _Reading:
     """The children of one customer as they come in."""
 
     def __init__(self, reader: AccountReader, found: EntitySet, number: RemoteId) -> None:
-        self._reader, self._api, self._number = reader, reader.api, id
+        self._reader, self._api, self._number = reader, reader.api, number
         self._path = self._api.entity_path(found, reader.place.key, number)
         self.seen: list[Row] = []
         self.warnings: list[str] = []
@@ -137,7 +137,7 @@ class _Reading:
         """The only address serves for everything, so that its types need no call."""
         if count == 1:
             return Located(row)
-        key = odata.key(**{self._reader.place.key.name: self._number, "AddressId": str(row.AddressId)})
+        key = odata.key(**self._api.key_of(self._reader.place.key, self._number), AddressId=row.AddressId)
         path = f"{self._path}/{self._reader.accounts.child_paths['addresses']}{key}/AddressTypes"
         types = await self._all(
             path, "address types", Query(path=path, decoder=self._reader._types, order=(Field(name="AddressTypeCode"),))

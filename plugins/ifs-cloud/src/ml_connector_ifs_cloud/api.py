@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -65,27 +65,28 @@ class Api:
     """One environment through one service user. Every read raises AuthRejected, Throttled, Unavailable, ContractBroken."""
 
     def __init__(self, settings: IfsCloudSettings, host: Host) -> None:
-        self.settings, self.where = settings, host.connection
+        self.settings, self.where = settings, f'connection "{host.connection}"'
         self.skew: timedelta | None = None  # the server's clock less ours, as of the last answer
         self._clock = host.clock
         self._pager = Pager(settings.paging, settings.page_size, short_page_ends=settings.short_page_ends)
-        self._found: dict[tuple[str, ...], EntitySet] = {}
+        self._found: dict[tuple[str, ...], EntitySet | None] = {}
         self._finding = asyncio.Lock()
         self._client = _client(settings, host)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def get(self, target: str, *, etag: str | None = None) -> Answer:
+    async def get(self, target: str, *, accept: str = "", etag: str | None = None) -> Answer:
         """GET a path or a link. A rule of the database that refuses a read is not one record's trouble: ContractBroken."""
+        special = {"Accept": accept, "If-None-Match": etag or ""}
         try:
-            answer = await self._client.send("GET", target, headers={"If-None-Match": etag} if etag else {})
+            answer = await self._client.send("GET", target, headers={name: value for name, value in special.items() if value})
         except RecordRejected as error:
             raise ContractBroken(error.what, fix=error.fix, where=error.where, code=error.code) from error
         self.skew = _skew(answer, self._clock.now())
         return answer
 
-    def rows(self, query: Query[R], *, start: str = "") -> AsyncIterator[Sequence[R]]:
+    def rows(self, query: Query[R], *, start: str = "") -> AsyncGenerator[Sequence[R], None]:
         """All rows of a query, page by page, by the connection's paging rules."""
         return self._pager.pages(query, self._page, start=start)
 
@@ -121,6 +122,7 @@ class Api:
             return options[0]
         found = await self.first_served(options, place.key.name)
         if found is None:
+            self._found.clear()  # the next run looks again: what is missing may have been granted
             names = ", ".join(f"{option.service.projection}.svc/{option.name}" for option in options)
             raise NotServed(
                 f"none of {names} is served by gateway {place.gateway}",
@@ -130,7 +132,7 @@ class Api:
         return found
 
     async def first_served(self, options: Sequence[EntitySet], key: str) -> EntitySet | None:
-        """The first set that answers; None when no one does. Asked once per process."""
+        """The first set that answers, None when no one does; asked once."""
         name = tuple(option.path for option in options)
         async with self._finding:
             if name not in self._found:
@@ -141,11 +143,16 @@ class Api:
                         continue
                     self._found[name] = option
                     break
-            return self._found.get(name)
+                else:
+                    self._found[name] = None
+            return self._found[name]
 
     def entity_path(self, found: EntitySet, key: Field, number: RemoteId) -> str:
         """The path of one record, key named and percent-encoded."""
-        return found.path + odata.key(**{key.name: Decimal(number) if key.edm == "decimal" else id})
+        return found.path + odata.key(**self.key_of(key, number))
+
+    def key_of(self, key: Field, number: RemoteId) -> dict[str, odata.Value]:
+        return {key.name: Decimal(number) if key.edm == "decimal" else number}
 
     async def _page(self, query: Query[R], target: str) -> tuple[Sequence[R], str | None]:
         answer = await self.get(query.path + self._dressed(target) if target.startswith("?") else target)

@@ -58,7 +58,7 @@ class OrderReader(Reader[OrderHeader, OrderKey]):
 
     async def versions(self, rows: Sequence[OrderKey]) -> list[Stub]:
         lines = await self._lines_between([self.id_of(row) for row in rows], LineKey)
-        return [Stub(id=(id := self.id_of(row)), version=order_version(self.etag_of(row), lines[number])) for row in rows]
+        return [Stub(id=self.id_of(row), version=order_version(self.etag_of(row), lines[self.id_of(row)])) for row in rows]
 
     def _record(self, row: OrderHeader, lines: Lines[OrderLine]) -> Record:
         number = self.id_of(row)

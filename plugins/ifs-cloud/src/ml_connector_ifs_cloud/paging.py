@@ -6,7 +6,7 @@ and for the first lone short page of a set, a further request that comes back em
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
@@ -61,7 +61,7 @@ class Pager:
         self._honest: set[str] = set()  # sets whose short pages proved to be the end
         self._capped: set[str] = set()  # sets whose short pages proved not to be
 
-    async def pages(self, query: Query[R], get: Get[R], *, start: str = "") -> AsyncIterator[Sequence[R]]:
+    async def pages(self, query: Query[R], get: Get[R], *, start: str = "") -> AsyncGenerator[Sequence[R], None]:
         """Every row at least once, as the vendor pages them; ``start`` is a condition to begin with (see ``behind``).
 
         Skipping takes the last row along as an anchor. Where the anchor is not found, rows vanished meanwhile and others moved
@@ -116,7 +116,7 @@ class Pager:
                 skip += told - 1
 
 
-def behind(order: Sequence[Field], row: Row) -> str:
+def behind(order: Sequence[Field], row: object) -> str:
     """The condition that holds for all rows sorted behind this one, by the server's own order."""
     head, *rest = order
     value = literal_of(head.edm, getattr(row, head.name))

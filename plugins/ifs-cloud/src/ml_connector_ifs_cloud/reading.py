@@ -1,7 +1,8 @@
 """What reading customers and reading orders have in common: the header set, its pages, and one record for every row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
@@ -71,16 +72,18 @@ class Reader(ABC, Generic[H, K]):
         """Full records by id; what does not exist, or is out of scope, is absent."""
         return await self.scattered(await self.api.by_keys(await self.headers(), self.place.key, ids))
 
-    async def stubs(self, *, rows: bool, start: str = "") -> AsyncIterator[Sequence[Stub]]:
+    async def stubs(self, *, rows: bool, start: str = "") -> AsyncGenerator[Sequence[Stub], None]:
         """Every key with its version, in the server's order; with ``rows`` each with its record. Pages are read ahead."""
         query = await self.headers()
         if rows or self.reads_all:
-            async for records in ahead(self._grouped(self.api.rows(query, start=start)), self.records):
-                yield [Stub(id=record.id, version=record.version or "", record=record) for record in records]
+            async with aclosing(ahead(self._grouped(self.api.rows(query, start=start)), self.records)) as pages:
+                async for records in pages:
+                    yield [Stub(id=record.id, version=record.version or "", record=record) for record in records]
             return
         keys = Query(path=query.path, decoder=self._keys, order=query.order, select=(self.place.key.name,), filter=query.filter)
-        async for stubs in ahead(self.api.rows(keys, start=start), self.versions):
-            yield stubs
+        async with aclosing(ahead(self.api.rows(keys, start=start), self.versions)) as found:
+            async for stubs in found:
+                yield stubs
 
     @property
     def reads_all(self) -> bool:
@@ -107,10 +110,11 @@ class Reader(ABC, Generic[H, K]):
             return self.rules.time.instant(text)
         if not self.api.settings.etag_version_hint:
             return None
-        digits = max((digits_of(found.etag) for found in (row, *others) if found.etag), default=b"")
+        etags = [row.etag, *(other.etag for other in others)]
+        digits = max((digits_of(etag) for etag in etags if etag), default=b"")
         return instant_of(digits, self.rules.time)
 
-    async def _grouped(self, pages: AsyncIterator[Sequence[H]]) -> AsyncIterator[Sequence[H]]:
+    async def _grouped(self, pages: AsyncGenerator[Sequence[H], None]) -> AsyncGenerator[Sequence[H], None]:
         async for page in pages:
             size = self.group or len(page)
             for start in range(0, len(page), size):

@@ -1,7 +1,7 @@
 """Doing several things at once and ending them together. The connection's limiter says how many requests really run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -27,7 +27,9 @@ async def both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
         await _stop([one, other])
 
 
-async def ahead(pages: AsyncIterator[A], work: Callable[[A], Awaitable[B]], *, width: int = 2) -> AsyncIterator[B]:
+async def ahead(
+    pages: AsyncGenerator[A, None], work: Callable[[A], Awaitable[B]], *, width: int = 2
+) -> AsyncGenerator[B, None]:
     """``work`` done on every page, in order: the next pages are read and worked on while the first is awaited or used.
 
     At most ``width`` pages are on their way; a failure comes where its page would have come.
@@ -38,7 +40,7 @@ async def ahead(pages: AsyncIterator[A], work: Callable[[A], Awaitable[B]], *, w
 
     async def read() -> None:
         try:
-            async with aclosing(pages) as opened:  # type: ignore[type-var]
+            async with aclosing(pages) as opened:
                 await room.acquire()
                 async for page in opened:
                     task = asyncio.ensure_future(work(page))

@@ -76,8 +76,8 @@ def instant_of(digits: bytes, time: ServerTime) -> datetime | None:
     if not digits:
         return None
     try:
-        year, rest = int(digits[:4]), [int(digits[at : at + 2]) for at in range(4, 14, 2)]
-        return datetime(year, *rest, tzinfo=time.zone).astimezone(UTC)
+        year, (month, day, hour, minute, second) = int(digits[:4]), (int(digits[at : at + 2]) for at in range(4, 14, 2))
+        return datetime(year, month, day, hour, minute, second, tzinfo=time.zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

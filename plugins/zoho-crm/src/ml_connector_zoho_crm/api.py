@@ -10,16 +10,16 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
+
 from ml_connector.errors import AnswerLost, AuthRejected, ContractBroken
 from ml_connector_adapters.http import Answer, Cost, HttpClient, Limiter
-
 from ml_connector_zoho_crm import judge as table
 from ml_connector_zoho_crm.wire import (
     BulkState,
     Channel,
     ChannelResult,
-    Deleted,
     Decoders,
+    Deleted,
     Field,
     ModuleInfo,
     Named,
@@ -42,6 +42,7 @@ NEW_FIELDS: Final = 5
 BULK_CREDITS: Final = 50
 
 _EMPTY: Final = (204, 304)
+_ORDINARY: Final = Cost()
 
 
 class Api:
@@ -58,9 +59,9 @@ class Api:
 
     async def coql(self, query: str, limit: int) -> Rows:
         """Rows of a query, at most ``limit``; repeatable, since it changes nothing."""
-        credits = 1 if limit <= 200 else 2 if limit <= 1000 else 3
+        cost = 1 if limit <= 200 else 2 if limit <= 1000 else 3
         answer = await self._send(
-            "POST", f"{self._root}/coql", {"select_query": query}, repeatable=True, cost=Cost(credits=credits, heavy=True)
+            "POST", f"{self._root}/coql", {"select_query": query}, repeatable=True, cost=Cost(credits=cost, heavy=True)
         )
         return Rows(data=[]) if answer.status in _EMPTY else answer.decode(Decoders.rows)
 
@@ -201,7 +202,7 @@ class Api:
         *,
         headers: Mapping[str, str] = {},
         repeatable: bool | None = None,
-        cost: Cost = Cost(),
+        cost: Cost = _ORDINARY,
         check: bool = True,
     ) -> Answer:
         """``check``: results per record are no answer to this call, so a status of 400 and more is an error."""

@@ -6,11 +6,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+
 from ml_connector.errors import AuthRejected, ConnectorError, Throttled, Unavailable
 from ml_connector.ports.secrets import Token
 from ml_connector.system import Host
 from ml_connector_adapters.http import HostRule, Mints, OAuth
-
 from ml_connector_zoho_crm.settings import Settings, loopback
 
 MINTS: Final = Mints(10, 600)

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from ml_connector.errors import ContractBroken, Unavailable
 from ml_connector.ports.clock import Clock
-
 from ml_connector_zoho_crm.api import Api
 from ml_connector_zoho_crm.wire import BulkResult, Field, Vendor
 

@@ -10,19 +10,20 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
+
 from ml_connector.domain import Kind, Ref
 from ml_connector.errors import RecordRejected
-
 from ml_connector_zoho_crm.coql import is_id
 from ml_connector_zoho_crm.wire import Field
 
-_PHONE: Final = re.compile(r"(?=.*\d)\+?[0-9A-Za-z ().,;#\-]+")
+_PHONE: Final = re.compile(r"(?=.*[0-9A-Za-z])\+?[0-9A-Za-z ().,;#\-]+")
 _EMAIL: Final = re.compile(r"[^@\s,;]+@[^@\s,;.]+(\.[^@\s,;.]+)+")
-_WEBSITE: Final = re.compile(r"(https?://)?[^\s/@.]+(\.[^\s/@.]+)+(/\S*)?", re.IGNORECASE)
+_WEBSITE: Final = re.compile(r"((https?|ftp)://)?[^\s/@.]+(\.[^\s/@.]+)+([/?#]\S*)?", re.IGNORECASE)
 CONTACT_DATA: Final[dict[str, re.Pattern[str]]] = {"phone": _PHONE, "email": _EMAIL, "website": _WEBSITE}
 """Data types whose form Zoho checks. Looser than Zoho's own checks, so that nothing is refused that Zoho would take."""
 
 _NUMBERS: Final = ("double", "currency", "percent", "decimal")
+_WHOLE: Final = ("integer", "bigint")
 _UNREADABLE: Final = ("subform", "fileupload", "imageupload", "profileimage", "multiselectlookup", "multiuserlookup", "linetax")
 LIST_SEPARATOR: Final = ";"
 
@@ -106,7 +107,7 @@ def words(ours_to_theirs: Mapping[str, str], unknown: str) -> Codec:
 def custom(field: Field) -> Codec | None:
     """How a custom field's values travel as ``extra.NAME``; None for what is no single value."""
     kind = field.data_type
-    if kind in _UNREADABLE or field.json_type in ("jsonarray",) and kind != "multiselectpicklist":
+    if kind in _UNREADABLE or (field.json_type in ("jsonarray",) and kind != "multiselectpicklist"):
         return None
     if kind in _NUMBERS:
         return DECIMAL
@@ -127,6 +128,12 @@ def custom(field: Field) -> Codec | None:
     return None if field.json_type == "jsonobject" else TEXT
 
 
+def _whole(number: Decimal, name: str) -> int:
+    if number != number.to_integral_value():
+        raise RecordRejected(f"{number} has a fraction, and the field {name} takes whole numbers", code="INVALID_DATA")
+    return int(number)
+
+
 def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
     """The codec's writer, and behind it what the field's own metadata forbids: length, choices, form. Never cuts anything."""
     write, name = codec.write, field.api_name
@@ -140,6 +147,8 @@ def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
             out = write(value)
         except (ValueError, TypeError, InvalidOperation, AttributeError) as error:
             raise RecordRejected(f"{value!r} does not fit the field {name} ({kind})", code="INVALID_DATA") from error
+        if type(out) is Decimal and kind in _WHOLE:
+            return _whole(out, name)
         if choices:
             for part in out if isinstance(out, list) else (out,):
                 if part not in choices:

@@ -1,22 +1,22 @@
 """Order lines of deals kept in a Sales_Orders record beside each deal (``order_lines = "sales_order"``).
 
-Zoho demands a subject, an account and lines with products. Everything is matched by the ERP's order number, so a repetition after
-a failure halfway changes the same two records.
+Zoho demands a subject, an account and lines with products. Everything is matched by the ERP's order number, so a
+repetition after a failure halfway changes the same two records.
 """
 
 import asyncio
 from collections.abc import Sequence
 
 import msgspec
+
 from ml_connector.errors import AnswerLost, AuthRejected, ContractBroken, RetryLater
 from ml_connector.ports.sink import Later, Outcome, Rejected, Unknown, Written
-
 from ml_connector_zoho_crm.api import Api
 from ml_connector_zoho_crm.jobs import Job
 from ml_connector_zoho_crm.judge import refusal
-from ml_connector_zoho_crm.lookup import ids_by_key, rows_by_id
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
+from ml_connector_zoho_crm.queries import ids_by_key, rows_by_id
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.wire import Result, Vendor
 

@@ -4,10 +4,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import msgspec
+
 from ml_connector.domain import UNSET, Line, UnsetType
 from ml_connector.errors import RecordRejected
 from ml_connector.ports.sink import Create, Outcome, Rejected, Remove, Update, Write, Written
-
 from ml_connector_zoho_crm.convert import instant
 from ml_connector_zoho_crm.plan import Plan
 from ml_connector_zoho_crm.wire import Result, Vendor, version_of
@@ -98,7 +98,7 @@ def _key(plan: Plan, field: str, body: Vendor, value: str) -> tuple[str, str]:
 
 
 def collapsed(jobs: Iterable[Job]) -> list[Job]:
-    """One job per record: two writes of one record in one call have no promised order, so the later is laid over the earlier."""
+    """One job per record: two of one record in one call have no promised order, so the later is laid over the earlier."""
     by_name: dict[Hashable, Job] = {}
     for job in jobs:
         if job.outcome is not None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+
 from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, Throttled, Unavailable
 from ml_connector.ports.sink import Conflict, Later, Outcome, Rejected, Unknown
 from ml_connector_adapters.http import Answer, TokenRefused
-
 from ml_connector_zoho_crm.wire import Decoders, Envelope, Result, version_of
 
 CREDITS_LEFT: Final = "x-api-credits-remaining"
@@ -137,7 +137,7 @@ def names_record(result: Result) -> bool:
 
 def _worst(outcomes: list[Outcome]) -> Outcome:
     order = (Rejected, Conflict, Unknown, Later)
-    worst = min(outcomes, key=lambda outcome: order.index(type(outcome)))  # type: ignore[arg-type]
+    worst = min(outcomes, key=lambda outcome: order.index(type(outcome)))
     if isinstance(worst, Rejected):
         reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Rejected)]
         return msgspec.structs.replace(worst, reason="; ".join(reasons)[:400])

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+
 from ml_connector.domain import UNSET, Line, Ref
 from ml_connector.errors import RecordRejected
-
 from ml_connector_zoho_crm.convert import DECIMAL, TEXT, Codec, checked, custom, lookup
 from ml_connector_zoho_crm.settings import Subform
 from ml_connector_zoho_crm.wire import Field, Vendor
@@ -87,7 +87,7 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True):
         return row
 
     def changes(self, wanted: Sequence[Vendor], present: Sequence[Vendor]) -> list[Vendor]:
-        """Rows to send so that the lines become exactly ``wanted``: changed cells by row id, new rows, ``_delete`` for the rest.
+        """Rows to send so that the lines become exactly ``wanted``: changed cells by row id, new rows, ``_delete`` for others.
 
         Rows that are not mentioned stay as they are (Zoho, subforms), so nothing is sent for equal ones.
         """

@@ -6,8 +6,8 @@ Names: Zoho's v8 field catalogue. A row without API name has no standard field; 
 from typing import Final
 
 import msgspec
-from ml_connector.domain import Kind
 
+from ml_connector.domain import Kind
 from ml_connector_zoho_crm.convert import BOOLEAN, DATE, DECIMAL, INTEGER, TEXT, Codec, lookup, words
 from ml_connector_zoho_crm.settings import Settings
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from ml_connector.domain import Kind
 from ml_connector.errors import AuthRejected, ContractBroken
 from ml_connector.ports.clock import Clock
-
 from ml_connector_zoho_crm.api import Api, is_missing_right
 from ml_connector_zoho_crm.lines import LinePlan, custom_plan, inventory_plan
 from ml_connector_zoho_crm.mapping import MODULES
@@ -117,8 +117,7 @@ class Metadata:
         module = (await self.module("deal")).api_name
         found: dict[str, dict[str, str]] = {}
         for layout in await self._comfort("layouts deal", lambda: self._api.layouts(module)) or []:
-            pipelines = await self._comfort(f"pipelines {layout.id}", lambda layout=layout: self._api.pipelines(layout.id))
-            for pipeline in pipelines or []:
+            for pipeline in await self._comfort(f"pipelines {layout.id}", partial(self._api.pipelines, layout.id)) or []:
                 found[pipeline.actual_value or pipeline.display_value] = {
                     stage.actual_value or stage.display_value or "": _status(stage.forecast_type) for stage in pipeline.maps
                 }

@@ -5,9 +5,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
+
 from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Money, Record
 from ml_connector.errors import ContractBroken, RecordRejected
-
 from ml_connector_zoho_crm import coql
 from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant
 from ml_connector_zoho_crm.lines import LinePlan, free_text
@@ -29,6 +29,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None  # id of the integration user
 
 
+ALONE: Final = Surroundings()
+
+
 class Reader(msgspec.Struct, frozen=True):
     field: str
     api: str
@@ -40,7 +43,7 @@ class Plan:
     """One kind in one organisation. ``module`` goes into URLs; ``select`` is what a full record takes."""
 
     def __init__(
-        self, kind: Kind, module: str, fields: Mapping[str, Field], settings: Settings, around: Surroundings = Surroundings()
+        self, kind: Kind, module: str, fields: Mapping[str, Field], settings: Settings, around: Surroundings = ALONE
     ) -> None:
         self.kind, self.module, self.fields, self.around = kind, module, fields, around
         self.key = settings.key(kind)
@@ -49,7 +52,9 @@ class Plan:
         self._blanks = settings.on_bad_contact_data == "blank"
         self._strategy = settings.order_lines if kind == "deal" else "custom_subform" if around.lines else "none"
         self._currency = "Currency" if "Currency" in fields else None
-        rows = [row for row in rows_of(kind, settings) if row.api in fields]
+        table = rows_of(kind, settings)
+        self._homes = {row.field: row.api for row in table if row.api}
+        rows = [row for row in table if row.api in fields]
         self.apis: dict[str, str] = {row.field: row.api for row in rows if row.api}
         self._readers = [Reader(row.field, row.api, row.codec.read, row.money) for row in rows if row.api]
         self._writers: dict[str, tuple[str, Callable[[Any], Any], bool]] = {
@@ -67,6 +72,7 @@ class Plan:
         self._extras = self._customs(settings, taken={*self.apis.values(), *self._parts})
         self._extra_writers = {api: checked(codec, fields[api]) for api, codec in self._extras.items() if fields[api].writable}
         self.accepts = self._accepted()
+        self.tells = self._told()
         self.select = self._selected()
 
     def _customs(self, settings: Settings, taken: set[str]) -> dict[str, Codec]:
@@ -85,6 +91,19 @@ class Plan:
         if self._strategy != "none" and (self._strategy != "custom_subform" or self.lines is not None):
             names.add("lines")
         return frozenset(names)
+
+    def _told(self) -> frozenset[str]:
+        """What reading tells of: canonical names, as in ``accepts``."""
+        names = {*self.apis, *self._places, *(f"extra.{api}" for api in self._extras)}
+        if self.lines is not None:
+            names.add("lines")
+        if self.around.stages:
+            names.add("status")
+        return frozenset(names)
+
+    def home(self, field: str) -> str | None:
+        """Under which API name a field would be kept, whether or not the organisation has it."""
+        return self._homes.get(field)
 
     def _selected(self) -> tuple[str, ...]:
         wanted = [*_ALWAYS, *(reader.api for reader in self._readers), *self._parts_read(), *self._extras]
@@ -250,7 +269,7 @@ class Plan:
                 self._put(out, api, f"extra.{api}", value, write, warnings)
 
     def _write_currency(self, currencies: set[str], out: Vendor) -> None:
-        """Amounts never change their currency on the way: one currency per record, and the home currency where it is the only one."""
+        """Amounts never change their currency on the way: one per record, and the home currency where it is the only one."""
         named = out.get("Currency")
         if not currencies:
             return

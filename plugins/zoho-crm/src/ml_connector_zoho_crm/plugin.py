@@ -1,9 +1,11 @@
 """Where Zoho CRM joins in. Nothing heavy is imported before a connection is wanted."""
 
+from typing import Final
+
+from ml_connector.domain import Kind
 from ml_connector.hookspecs import hookimpl
 from ml_connector.system import Connection, Host, SystemSpec
 from ml_connector.twin import Twin
-
 from ml_connector_zoho_crm.settings import Settings
 
 
@@ -19,7 +21,17 @@ def _twin() -> Twin:
     return ZohoTwin()
 
 
-KINDS = ("vendor", "product", "account", "contact", "quote", "order", "deal", "purchase_order", "invoice")
+KINDS: Final[tuple[Kind, ...]] = (
+    "vendor",
+    "product",
+    "account",
+    "contact",
+    "quote",
+    "order",
+    "deal",
+    "purchase_order",
+    "invoice",
+)
 
 SPEC = SystemSpec(
     name="zoho-crm",

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
+
 from ml_connector.domain import Kind
 from ml_connector.ports.secrets import Secret
-from msgspec import Meta
 
 Edition: TypeAlias = Literal["free", "standard", "professional", "enterprise", "ultimate"]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]

@@ -15,7 +15,6 @@ from ml_connector.domain import UNSET, Kind, Ref
 from ml_connector.domain.record import Record
 from ml_connector.errors import AnswerLost, AuthRejected, ContractBroken, RecordRejected, RetryLater
 from ml_connector.ports.sink import Conflict, Key, Later, Outcome, SinkLimits, Unknown, Write, Written
-
 from ml_connector_zoho_crm import coql
 from ml_connector_zoho_crm.api import BATCH, Api
 from ml_connector_zoho_crm.convert import instant
@@ -23,9 +22,9 @@ from ml_connector_zoho_crm.deal_orders import DealOrders
 from ml_connector_zoho_crm.jobs import Job, collapsed, job_for, outcomes
 from ml_connector_zoho_crm.judge import refusal
 from ml_connector_zoho_crm.lines import block, block_of, free_text, joined
-from ml_connector_zoho_crm.lookup import ids_by_key, matching, rows_by_id
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
+from ml_connector_zoho_crm.queries import ids_by_key, matching, rows_by_id
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.source import with_lines
 from ml_connector_zoho_crm.wire import Result, Vendor, version_of
@@ -75,7 +74,7 @@ class ZohoSink:
         return found
 
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Perform the writes. An error is raised only when it cost no outcome: once anything was written, what failed is Later."""
+        """Perform the writes. An error is raised only while it costs no outcome; later on, what failed is told as Later."""
         if not writes:
             return []
         plan = await self._metadata.plan(self._kind)
@@ -125,7 +124,7 @@ class ZohoSink:
         missing = {
             line.sku
             for job in lined
-            for line in job.lines or ()  # type: ignore[union-attr]
+            for line in job.lines or ()
             if not isinstance(line.product, Ref) and isinstance(line.sku, str) and line.sku
         }
         products: dict[str, str] = {}
@@ -135,7 +134,7 @@ class ZohoSink:
                 products = await ids_by_key(self._api, product_plan, sorted(missing))
         for job in lined:
             try:
-                job.rows = lines.rows(job.lines or (), products)  # type: ignore[arg-type]
+                job.rows = lines.rows(job.lines or (), products)
             except RecordRejected as error:
                 job.reject(error)
 
@@ -191,13 +190,13 @@ class ZohoSink:
             there = row.get("Description")
             text = job.body["Description"] if "Description" in job.body else free_text(there)
             lines = job.lines
-            told = block_of(there) if lines is UNSET else block(lines) if lines else None  # type: ignore[arg-type]
+            told = block_of(there) if lines is UNSET else block(lines) if lines else None
             job.body["Description"] = joined(text, told)
             limit = plan.fields["Description"].length
             if limit and len(job.body["Description"] or "") > limit:
                 job.reject(
                     RecordRejected(
-                        f"the order lines make a description of {len(job.body['Description'])} characters, Description takes {limit}",
+                        f"with the lines the description has {len(job.body['Description'])} characters, Zoho takes {limit}",
                         field="lines",
                         fix="Set order_lines to another way",
                     )

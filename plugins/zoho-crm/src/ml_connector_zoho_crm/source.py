@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+
 from ml_connector.domain import Cursor, Kind, Page, Record, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
-
 from ml_connector_zoho_crm import bulk, coql
 from ml_connector_zoho_crm.api import Api
 from ml_connector_zoho_crm.convert import instant
@@ -125,10 +125,9 @@ class ZohoSource:
 
     async def _deleted(self, plan: Plan, start: Position | None, end: datetime) -> list[Record]:
         """Records deleted since the last pass told of deletions; none for a first pass, which found only what lives."""
-        since = start and (start.deleted or start.at)
-        if since is None:
+        if start is None:
             return []
-        since -= timedelta(seconds=self._settings.overlap_s)
+        since = (start.deleted or start.at) - timedelta(seconds=self._settings.overlap_s)
         gone: dict[str, Record] = {}
         for deleted in await self._api.deleted(plan.module, since):
             at = deleted.deleted_time

@@ -34,6 +34,11 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
+def decode(body: bytes) -> Any:
+    """JSON with Decimals for fractions. Raises msgspec.DecodeError."""
+    return _decoder.decode(body)
+
+
 def answer(status: int, body: Any = None) -> TwinResponse:
     return TwinResponse(status, b"" if body is None else _encoder.encode(body), JSON if body is not None else {})
 
@@ -75,7 +80,7 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The JSON object that was sent. Raises Refused when it is none."""
         try:
-            body = _decoder.decode(self.request.body)
+            body = decode(self.request.body)
         except msgspec.DecodeError:
             raise Refused(400, "INVALID_DATA", "body", expected_data_type="jsonobject") from None
         if not isinstance(body, dict):

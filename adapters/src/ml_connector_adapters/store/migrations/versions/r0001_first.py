@@ -95,10 +95,16 @@ def upgrade() -> None:
     op.create_table("leases", _word("flow", key=True), _word("owner"), _number("fence"), _number("until"))
 
     op.create_table(
-        "inbox", _word("connection", key=True), _word("dedupe", key=True), _word("kind"), _text("ids"), _number("received_at")
+        "inbox",
+        _word("flow", key=True),
+        _word("dedupe", key=True),
+        _word("kind"),
+        _text("ids"),
+        _number("received_at"),
+        _number("handled_at", null=True),
     )
-    op.create_index("inbox_kind", "inbox", ["connection", "kind", "received_at"])
-    op.create_index("inbox_dedupe", "inbox", ["dedupe"])
+    op.create_index("inbox_waiting", "inbox", ["flow", "kind"], **_where("handled_at IS NULL"))
+    op.create_index("inbox_handled", "inbox", ["handled_at"], **_where("handled_at IS NOT NULL"))
 
     op.create_table(
         "subscriptions",

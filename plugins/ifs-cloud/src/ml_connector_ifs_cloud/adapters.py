@@ -1,0 +1,67 @@
+"""Puts a connection together: one reader per kind, behind the port that its change strategy can fulfil."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+from ml_connector.domain import Kind, Record, RemoteId, Stub
+from ml_connector.ports.source import Source
+from ml_connector.system import Connection, Host
+from ml_connector_ifs_cloud.accounts import AccountReader
+from ml_connector_ifs_cloud.api import Api
+from ml_connector_ifs_cloud.feeds import HistoryFeed, TimestampFeed
+from ml_connector_ifs_cloud.fitness import IfsFitness
+from ml_connector_ifs_cloud.orders import OrderReader
+from ml_connector_ifs_cloud.reading import Reader
+from ml_connector_ifs_cloud.rights import vouch
+from ml_connector_ifs_cloud.settings import IfsCloudSettings
+
+
+class SweepSource:
+    """Every key with its version; for what has no stamp of its last change, which in IFS is nearly everything."""
+
+    def __init__(self, reader: Reader[Any, Any]) -> None:
+        self._reader = reader
+
+    @property
+    def full_every(self) -> timedelta | None:
+        hours = self._reader.place.full_every_h
+        return timedelta(hours=hours) if hours else None
+
+    async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
+        return await self._reader.fetch(ids)
+
+    async def stubs(self, *, rows: bool) -> AsyncGenerator[Sequence[Stub], None]:
+        empty = True
+        async with aclosing(self._reader.stubs(rows=rows)) as pages:
+            async for page in pages:
+                empty = empty and not page
+                yield page
+        if empty:
+            await vouch(self._reader)
+
+
+def source_of(reader: Reader[Any, Any]) -> Source:
+    """The source for the configured strategy."""
+    match reader.place.change_strategy:
+        case "timestamp":
+            return TimestampFeed(reader)
+        case "history_log":
+            return HistoryFeed(reader)
+        case _:
+            return SweepSource(reader)
+
+
+def connect(settings: IfsCloudSettings, host: Host) -> Connection:
+    """One environment of IFS Cloud. Makes no call."""
+    api = Api(settings, host)
+    readers: dict[Kind, Reader[Any, Any]] = {
+        "account": AccountReader(api, host.clock),
+        "order": OrderReader(api, host.clock),
+    }
+    return Connection(
+        sources={kind: source_of(reader) for kind, reader in readers.items()},
+        fitness=IfsFitness(api, readers),
+        close=api.aclose,
+    )
