@@ -61,6 +61,7 @@ async def test_a_token_near_its_end_is_replaced_before_the_next_request(world: W
         await world.clock.sleep(50)
     assert world.vendor.mints == [0, 150, 300, 450, 600, 750, 900]  # each serves its life less the leeway of 30 s
     assert len(world.vendor.arrivals) == 20  # nobody was ever refused
+    assert len((await world.tokens.load("default")).minted) == 1  # without a budget the past is not kept
 
 
 async def test_a_second_refusal_needs_a_person_and_says_what_to_do(world: World) -> None:
@@ -70,6 +71,12 @@ async def test_a_second_refusal_needs_a_person_and_says_what_to_do(world: World)
     assert isinstance(raised.value, TokenRefused)
     assert raised.value.fix and str(raised.value).startswith('connection "acme": the token was refused')
     assert len(world.vendor.arrivals) == 2
+
+
+async def test_a_token_that_expires_again_during_a_long_retry_is_replaced_again(world: World) -> None:
+    world.vendor.answers = [json(401, {}), json(503, {}, retry_after="40"), json(401, {})]
+    assert (await world.client().send("GET", "/Orders")).status == 200
+    assert len(world.vendor.mints) == 3
 
 
 @pytest.mark.parametrize("as_date", [False, True])
@@ -170,6 +177,14 @@ async def test_a_rejected_record_is_not_sent_again(world: World) -> None:
     with pytest.raises(RecordRejected, match="C-100 is on hold"):
         await create(world.client())
     assert len(world.vendor.arrivals) == 1
+
+
+async def test_cookies_are_not_kept(world: World) -> None:
+    client = world.client()
+    world.vendor.answers = [json(200, {}, set_cookie="JSESSIONID=1; Path=/")]
+    for _ in range(2):
+        await client.send("GET", "/Orders")
+    assert "cookie" not in world.vendor.requests[-1].headers
 
 
 async def test_a_redirect_to_a_login_page_is_named_and_never_followed(world: World) -> None:

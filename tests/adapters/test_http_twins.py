@@ -66,6 +66,16 @@ async def test_a_served_twin_is_gone_when_the_block_ends_and_may_be_slow_before(
         await networked(world, base).send("GET", "/Orders")
 
 
+async def test_a_proxy_of_the_company_is_not_asked_for_this_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with serving(world.twin) as base:
+        client = networked(world, base)
+        assert (await client.send("GET", "/Orders")).status == 200
+        await client.aclose()
+
+
 async def test_a_taken_port_is_told(world: World) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -2,10 +2,12 @@
 
 Observed: a full page asked for with ``$top`` carries no nextLink; servers with a cap of their own link their shorter pages; a
 silent cap looks like the end. So nothing is taken for the end but a chain of linked pages that holds fewer rows than asked for,
-and for the first lone short page of a set, a further request that comes back empty.
+and at the first lone short page of a set, only once a request behind it came back empty.
 """
 
+import asyncio
 import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
@@ -60,6 +62,7 @@ class Pager:
         self._short_page_ends = short_page_ends
         self._honest: set[str] = set()  # sets whose short pages proved to be the end
         self._capped: set[str] = set()  # sets whose short pages proved not to be
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def pages(self, query: Query[R], get: Get[R], *, start: str = "") -> AsyncGenerator[Sequence[R], None]:
         """Every row at least once, as the vendor pages them; ``start`` is a condition to begin with (see ``behind``).
@@ -69,7 +72,6 @@ class Pager:
         """
         by_key, condition, skip = self._by_key, start, 0
         last: R | None = None
-        short = False  # the stretch before this one looked like the end
         while True:
             target = query.text(more=condition, top=self._top, skip=skip)
             told, linked, new, moved = 0, False, False, False
@@ -93,27 +95,35 @@ class Pager:
                 if link == target:
                     raise _stuck(query.path)
                 target, linked = link, True
+            if self._top is None:
+                return
             if moved:
-                by_key, short = True, False
-            else:
-                if self._top is None or not new:
-                    if self._top is not None and told >= self._top:
-                        raise _stuck(query.path)
-                    if short:
-                        self._honest.add(query.kind)
-                    return
-                if short and new:
-                    self._capped.add(query.kind)
-                short = link is None and told < self._top
-                if short and (linked or (self._short_page_ends and query.kind in self._honest - self._capped)):
-                    return
-                if not short and link is None:
-                    self._honest.add(query.kind)
-            assert last is not None  # an empty first stretch has returned
+                by_key = True
+            elif not new:
+                if told >= self._top:
+                    raise _stuck(query.path)
+                return
+            assert last is not None  # a stretch without rows has returned
             if by_key:
-                condition, skip = behind(query.order, last), 0
+                condition, skip, seen = behind(query.order, last), 0, 0
             else:
-                skip += told - 1
+                skip, seen = skip + told - 1, skip + told
+            if not moved and link is None and told < self._top:
+                probe = query.text(more=condition, top=1, skip=seen)
+                if linked or await self._is_end(query, get, probe):
+                    return
+            elif told >= self._top and query.kind not in self._capped:
+                self._honest.add(query.kind)
+
+    async def _is_end(self, query: Query[R], get: Get[R], probe: str) -> bool:
+        """Whether a lone short page is the last one; asked of the server once for every kind of set."""
+        if not self._short_page_ends:
+            return False
+        async with self._asking[query.kind]:
+            if query.kind not in self._honest and query.kind not in self._capped:
+                rows, _ = await get(query, probe)
+                (self._capped if rows else self._honest).add(query.kind)
+        return query.kind in self._honest
 
 
 def behind(order: Sequence[Field], row: object) -> str:

@@ -112,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     line_key: str = ""
     order_lines: Literal["none", "description", "sales_order", "custom_subform"] = "none"
     subform: Subform | None = None
-    order_status: dict[str, str] = ORDER_STATUS
+    order_status: dict[str, str] = msgspec.field(default_factory=lambda: dict(ORDER_STATUS))
     create_defaults: dict[Kind, dict[str, Any]] = {}
     layouts: dict[Kind, str] = {}
     pipeline: str = ""

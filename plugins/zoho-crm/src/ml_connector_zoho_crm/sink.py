@@ -78,8 +78,11 @@ class ZohoSink:
         if not writes:
             return []
         plan = await self._metadata.plan(self._kind)
-        retirement = self._settings.retirement(self._kind)
-        jobs = [job_for(plan, write, place, retirement) for place, write in enumerate(writes)]
+        jobs = self._jobs(plan, writes)
+        if any(job.outcome is not None for job in jobs):  # by what we know; an administrator may have changed it since
+            self._metadata.doubt(self._kind)
+            plan = await self._metadata.plan(self._kind)
+            jobs = self._jobs(plan, writes)
         kept = collapsed(jobs)
         rejected = [job for job in jobs if job.outcome is not None]
         await self._prepare(plan, kept)
@@ -87,6 +90,10 @@ class ZohoSink:
         if self._orders is not None:
             await self._orders.follow(plan, kept)
         return outcomes([*kept, *rejected], len(writes))
+
+    def _jobs(self, plan: Plan, writes: Sequence[Write]) -> list[Job]:
+        retirement = self._settings.retirement(self._kind)
+        return [job_for(plan, write, place, retirement) for place, write in enumerate(writes)]
 
     # before anything is sent
 

@@ -6,7 +6,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import msgspec
@@ -37,11 +37,52 @@ _COMPARATORS = {
 }
 
 
+class Name(msgspec.Struct, frozen=True):
+    """``{"api_name": …}``, how requests name modules and fields."""
+
+    api_name: str
+
+
+class Criteria(msgspec.Struct):
+    """One criterion, or a group of them when ``group`` is there."""
+
+    group_operator: str = ""
+    group: list["Criteria"] | None = None
+    field: Name = Name("")
+    comparator: str = ""
+    value: Any = None
+
+
+class Plan(msgspec.Struct):
+    """The ``query`` of a request."""
+
+    module: Name | None = None
+    fields: list[str] = []
+    criteria: Criteria | None = None
+    page: int = 1
+    page_token: str | None = None
+
+
+class Callback(msgspec.Struct):
+    """Where to knock when the job is done."""
+
+    url: str
+    method: str = "post"
+
+
+class Order(msgspec.Struct):
+    """The body of a request."""
+
+    query: Plan
+    callback: Callback | None = None
+    file_type: str = "csv"
+
+
 class Job(msgspec.Struct):
     """One job. ``archive`` is None until it completes."""
 
     id: str
-    query: dict[str, Any]
+    callback: Callback | None
     table: Table
     fields: list[str]
     matches: Test
@@ -68,20 +109,16 @@ class Bulk:
         self.page_rows = PAGE_ROWS
 
     def create(self, call: Call) -> TwinResponse:
-        query = call.body.get("query")
-        if not isinstance(query, dict):
-            raise Refused(400, "INVALID_DATA", "invalid data", api_name="query", json_path="$.query")
-        if "page_token" in query:
-            job = self._continued(query["page_token"], call)
-        else:
-            job = self._planned(query, call)
-        callback = call.body.get("callback")
-        if callback is not None and not str(callback.get("url", "")).startswith(
-            ("https://", "http://127.0.0.1", "http://localhost")
-        ):
+        try:
+            order = msgspec.convert(call.body, Order)
+        except msgspec.ValidationError as error:
+            raise Refused(400, "INVALID_DATA", str(error)) from None
+        callback = order.callback
+        if callback is not None and not callback.url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             raise Refused(400, "INVALID_CALLBACK_URL", "the callback url is invalid")
-        if callback is not None:
-            job.query["callback"] = callback
+        token = order.query.page_token
+        job = self._planned(order.query, call) if token is None else self._continued(token, call)
+        job.callback = callback
         self._jobs[job.id] = job
         details = {
             "id": job.id,
@@ -93,57 +130,49 @@ class Bulk:
         added = {"status": "success", "code": "ADDED_SUCCESSFULLY", "message": "Added successfully.", "details": details}
         return answer(201, {"data": [added], "info": {}})
 
-    def _planned(self, query: dict[str, Any], call: Call) -> Job:
-        module = query.get("module")
-        table = self._org.table(str(module.get("api_name"))) if isinstance(module, dict) else None
+    def _planned(self, plan: Plan, call: Call) -> Job:
+        table = self._org.table(plan.module.api_name) if plan.module else None
         if table is None:
             raise Refused(400, "MODULE_NOT_AVAILABLE", "the module is not available")
-        page = query.get("page", 1)
-        if type(page) is not int or not 1 <= page <= MAX_PAGE:
+        if not 1 <= plan.page <= MAX_PAGE:
             raise Refused(400, "PAGE_RANGE_EXCEEDED", "the page is out of range", max_limit=MAX_PAGE)
         known = table.module.fields
-        fields = query.get("fields") or [name for name, field in known.items() if field.external is None]
+        fields = plan.fields or [
+            name for name, field in known.items() if field.external is None and field.data_type != "subform"
+        ]
         if len(fields) > MAX_FIELDS:
             raise Refused(400, "LIMIT_EXCEEDED", "fields exceed the limit", limit=MAX_FIELDS)
         for name in fields:
             field = known.get(name)
             if name != "id" and (field is None or field.external is not None or field.data_type == "subform"):
                 raise Refused(400, "FIELD_NOT_SUPPORTED", "the field is not supported", api_name=name)
-        matches = self._criteria(table, query["criteria"], [0]) if query.get("criteria") else lambda row: True
-        return Job(self._org.new_id(), dict(query), table, list(fields), matches, page, self._org.now(), call.user)
+        matches = self._criteria(table, plan.criteria, count(1)) if plan.criteria else lambda row: True
+        return Job(self._org.new_id(), None, table, fields, matches, plan.page, self._org.now(), call.user)
 
-    def _continued(self, token: Any, call: Call) -> Job:
-        before, expires = self._tokens.get(str(token), (None, None))
+    def _continued(self, token: str, call: Call) -> Job:
+        before, expires = self._tokens.get(token, (None, None))
         if before is None or expires is None:
             raise Refused(400, "INVALID_DATA", "invalid data", api_name="page_token", json_path="$.query.page_token")
         if expires <= self._org.now():
             raise Refused(400, "EXPIRED_VALUE", "the page token has expired", api_name="page_token")
         page, created = before.page + 1, self._org.now()
-        return Job(
-            self._org.new_id(), dict(before.query), before.table, before.fields, before.matches, page, created, call.user
-        )
+        return Job(self._org.new_id(), None, before.table, before.fields, before.matches, page, created, call.user)
 
-    def _criteria(self, table: Table, criteria: Any, seen: list[int]) -> Test:
-        if "group" in criteria:
-            operator = criteria.get("group_operator")
-            if operator not in ("and", "or"):
+    def _criteria(self, table: Table, criteria: Criteria, seen: Iterator[int]) -> Test:
+        if criteria.group is not None:
+            if criteria.group_operator not in ("and", "or"):
                 raise Refused(
                     400, "GROUP_OPERATOR_NOT_SUPPORTED", "the group operator is not supported", supported=["and", "or"]
                 )
-            tests = [self._criteria(table, one, seen) for one in criteria["group"]]
-            join = all if operator == "and" else any
+            tests = [self._criteria(table, one, seen) for one in criteria.group]
+            join = all if criteria.group_operator == "and" else any
             return lambda row: join(one(row) for one in tests)
-        seen[0] += 1
-        if seen[0] > MAX_CRITERIA:
+        if next(seen) > MAX_CRITERIA:
             raise Refused(400, "CRITERIA_LIMIT_EXCEEDED", "criteria exceed the limit", limit=MAX_CRITERIA)
-        name, comparator, value = (
-            criteria.get("field", {}).get("api_name", ""),
-            criteria.get("comparator"),
-            criteria.get("value"),
-        )
-        if comparator not in _COMPARATORS:
+        name, value = criteria.field.api_name, criteria.value
+        if criteria.comparator not in _COMPARATORS:
             raise Refused(400, "FIELD_COMPARATOR_IN_CRITERIA_NOT_SUPPORTED", "comparator is not supported", api_name=name)
-        operator, shape = _COMPARATORS[comparator]
+        operator, shape = _COMPARATORS[criteria.comparator]
         if operator.endswith("in") and isinstance(value, list) and len(value) > MAX_VALUES:
             raise Refused(400, "VALUE_LIMIT_EXCEEDED_IN_CRITERIA", "values exceed the limit", limit=MAX_VALUES)
         try:
@@ -208,9 +237,8 @@ class Bulk:
             job.next_token = f"b{job.id[-12:]}"
             self._tokens[job.next_token] = (job, self._org.now() + timedelta(days=1))
         job.archive = _zipped(job.id, self._lines(job, rows))
-        callback = job.query.get("callback")
-        if callback is not None:
-            self._deliveries.append((callback["url"], b"{}"))  # its body is not documented; only the wake-up counts
+        if job.callback is not None:
+            self._deliveries.append((job.callback.url, b"{}"))  # its body is not documented; only the wake-up counts
 
     def _lines(self, job: Job, rows: list[Row]) -> Iterator[list[str]]:
         yield ["Id" if name == "id" else name for name in job.fields]

@@ -13,9 +13,11 @@ from ml_connector_zoho_crm.twin.table import Row, Table
 Test: TypeAlias = Callable[[Row], bool]
 Getter: TypeAlias = Callable[[Row], Any]
 
-EQUALITY = ("=", "!=", "in", "not in", "is null", "is not null")
-ORDER = (">", ">=", "<", "<=", "between", "not between")
+LISTED = ("in", "not in")
+RANGE = ("between", "not between")
 PATTERN = ("like", "not like")
+EQUALITY = ("=", "!=", *LISTED, "is null", "is not null")
+ORDER = (">", ">=", "<", "<=", *RANGE)
 
 
 class BadCriterion(Exception):
@@ -96,12 +98,14 @@ def test(column: Column, operator: str, value: Any) -> Test:
         return lambda row: get(row) is not None
     if operator in PATTERN:
         return _like(get, str(value), negated=operator == "not like")
-    if operator in ("in", "not in"):
+    if operator in (*LISTED, *RANGE) and not (isinstance(value, list) and value and (operator in LISTED or len(value) == 2)):
+        raise BadCriterion("Please check the value of the field", column.path, operator)
+    if operator in LISTED:
         wanted = {column.value(one, operator) for one in value}
         if operator == "in":
             return lambda row: (held := get(row)) is not None and key(name, held) in wanted
         return lambda row: (held := get(row)) is None or key(name, held) not in wanted
-    if operator in ("between", "not between"):
+    if operator in RANGE:
         low, high = (column.value(one, operator) for one in value)
         inside = operator == "between"
         return lambda row: (held := get(row)) is not None and (low <= held <= high) == inside
@@ -125,7 +129,7 @@ def _check_operator(column: Column, operator: str) -> None:
         allowed += ORDER
     elif kind in TEXTS:
         allowed += PATTERN
-    elif kind not in PERSONS and kind not in ("lookup", "boolean", "multiselectpicklist"):
+    elif kind not in PERSONS and kind not in ("lookup", "boolean"):
         allowed = ("is null", "is not null")
     if operator not in allowed:
         raise BadCriterion("invalid operator found", column.path, operator)

@@ -178,7 +178,10 @@ class Metadata:
         if unique and external and not self.external_beside_unique:
             both = [{"api_name": name, "json_path": f"{path}.{name}"} for name in ("external", "unique")]
             return fault("AMBIGUITY_DURING_PROCESSING", "external and unique exclude each other", ambiguity_due_to=both)
-        choices = [one.get("actual_value") or one.get("display_value") for one in item.get("pick_list_values", ())]
+        listed = item.get("pick_list_values") or []
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            return _invalid("pick_list_values", path, expected_data_type="jsonarray")
+        choices = [str(one.get("actual_value") or one.get("display_value")) for one in listed]
         if kind == "picklist" and not choices:
             return fault(
                 "MANDATORY_NOT_FOUND",

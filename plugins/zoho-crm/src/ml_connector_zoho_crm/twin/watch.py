@@ -166,7 +166,9 @@ class Watch:
         if channel is None:
             return self._not_subscribed(str(item.get("channel_id", "")))
         if item.get("_delete_events") is True:
-            channel.events = [event for event in channel.events if event not in item.get("events", ())]
+            if not isinstance(item.get("events"), list):
+                return _invalid("events", path, expected_data_type="jsonarray")
+            channel.events = [event for event in channel.events if event not in item["events"]]
             done = self._done(call, channel, "Successfully removed the subscribe details")
             if not channel.events:
                 del self.channels[channel.id]

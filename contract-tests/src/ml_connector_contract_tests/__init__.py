@@ -1,0 +1,34 @@
+"""The contract that every plugin keeps, as pytest classes to inherit from. A plugin brings a ``Stage``; see the README.
+
+``strategies`` (hypothesis) is imported by whoever wants it.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{name}" for name in ("auth", "errors", "limits", "notices", "sink", "source", "stage", "twin_stage"))
+)
+
+from ml_connector_contract_tests.auth import AuthContract  # noqa: E402 - after the registration
+from ml_connector_contract_tests.errors import ErrorsContract  # noqa: E402
+from ml_connector_contract_tests.limits import LimitsContract  # noqa: E402
+from ml_connector_contract_tests.notices import NoticesContract  # noqa: E402
+from ml_connector_contract_tests.sink import SinkContract  # noqa: E402
+from ml_connector_contract_tests.source import FeedContract, SourceContract, SweepContract  # noqa: E402
+from ml_connector_contract_tests.stage import Ability, Of, Stage  # noqa: E402
+from ml_connector_contract_tests.twin_stage import TwinStage  # noqa: E402
+
+__all__ = [
+    "Ability",
+    "AuthContract",
+    "ErrorsContract",
+    "FeedContract",
+    "LimitsContract",
+    "NoticesContract",
+    "Of",
+    "SinkContract",
+    "SourceContract",
+    "Stage",
+    "SweepContract",
+    "TwinStage",
+]

@@ -1,0 +1,99 @@
+"""Notices wait durably and collapse; channels are found by their secret path; connections pause."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ml_connector.errors import Throttled
+from ml_connector.ports.notices import Notice, Subscription
+from ml_connector.ports.state import Settlement
+from ml_connector.testing.clock import ManualClock
+from ml_connector_adapters.store import Store, open_store
+
+sys.path.append(str(Path(__file__).parent))
+
+from store_world import MORNING, keep
+
+CHANNEL = Subscription(
+    id="1000068001",
+    connection="zoho",
+    kinds=("account", "deal"),
+    callback_url="https://acme.example/notices/canary-path",
+    secret="canary-proof",
+    created_at=MORNING,
+    expires_at=MORNING + timedelta(days=1),
+)
+
+
+def notice(dedupe: str, *ids: str) -> Notice:
+    return Notice(kind="order", ids=ids, dedupe=dedupe)
+
+
+async def test_a_storm_of_repeated_notices_collapses_and_ids_know_who_named_them(store: Store) -> None:
+    assert await store.inbox.add("orders", [notice("n1", "SO1", "SO2"), notice("n2", "SO1"), notice("n1", "SO1")]) == 2
+    assert await store.inbox.add("orders", [notice("n2", "SO1")] * 50) == 0
+    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 1
+    assert await store.inbox.waiting("orders", "order") == {"SO1": ["n1", "n2"], "SO2": ["n1"]}
+    assert await store.inbox.waiting("orders", "account") == {}
+
+
+async def test_a_handled_notice_is_remembered_for_a_day_and_another_flow_keeps_its_own(
+    store: Store, state_clock: ManualClock
+) -> None:
+    await store.inbox.add("orders", [notice("n1", "SO1")])
+    await store.inbox.add("quotes", [notice("n1", "SQ1")])
+    await store.settle(await keep(store, flow="quotes"), Settlement(handled_notices=["n1"]))
+    assert await store.inbox.waiting("orders", "order") == {"SO1": ["n1"]}
+    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 0
+    state_clock.advance(24 * 3600 + 1)
+    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 1
+
+
+async def test_the_inbox_takes_no_more_than_its_bound(store: Store) -> None:
+    store.inbox.bound = 3
+    await store.inbox.add("orders", [notice("n1", "SO1"), notice("n2", "SO2")])
+    with pytest.raises(Throttled, match="3 notices wait already"):
+        await store.inbox.add("orders", [notice("n3", "SO3"), notice("n4", "SO4")])
+    assert await store.inbox.size() == 2
+    await store.settle(await keep(store), Settlement(handled_notices=["n1", "n2"]))
+    assert await store.inbox.add("orders", [notice("n3", "SO3"), notice("n4", "SO4")]) == 2
+
+
+async def test_a_channel_is_found_by_its_path_and_renewed_in_place(store: Store) -> None:
+    await store.subscriptions.save(CHANNEL, "canary-path")
+    renewed = Subscription(
+        **{name: getattr(CHANNEL, name) for name in CHANNEL.__struct_fields__} | {"id": "2", "expires_at": None}
+    )
+    await store.subscriptions.save(renewed, "canary-path")
+    assert await store.subscriptions.by_path("canary-path") == renewed
+    await store.subscriptions.save(renewed, "another-path")
+    assert await store.subscriptions.by_path("canary-path") is None
+    assert await store.subscriptions.all() == [renewed]
+    await store.subscriptions.remove(renewed)
+    assert await store.subscriptions.all() == []
+
+
+async def test_what_lets_a_stranger_call_us_is_nowhere_on_disk_in_clear(
+    state_url: str, state_clock: ManualClock, tmp_path: Path
+) -> None:
+    async with open_store(state_url, clock=state_clock, environ={}) as store:
+        await store.subscriptions.save(CHANNEL, "canary-path")
+        assert await store.subscriptions.by_path("canary-path") == CHANNEL
+        on_disk = [path.read_bytes() for path in tmp_path.iterdir()]
+    on_disk += [path.read_bytes() for path in tmp_path.iterdir()]
+    assert any(b"1000068001" in content for content in on_disk)
+    assert not any(b"canary" in content for content in on_disk)
+
+
+async def test_a_pause_ends_by_itself_or_waits_for_a_person(store: Store) -> None:
+    await store.pauses.pause("zoho", "quota used up", MORNING + timedelta(hours=1))
+    await store.pauses.pause("ifs", "credentials refused", None)
+    assert await store.pauses.paused(MORNING) == {
+        "ifs": ("credentials refused", None),
+        "zoho": ("quota used up", MORNING + timedelta(hours=1)),
+    }
+    assert set(await store.pauses.paused(MORNING + timedelta(hours=1))) == {"ifs"}
+    await store.pauses.resume("ifs")
+    assert set(await store.pauses.paused(MORNING)) == {"zoho"}

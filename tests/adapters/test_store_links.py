@@ -1,0 +1,144 @@
+"""The crosswalk remembers every link as it was, and answers what the pipeline and the operator ask of it."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from ml_connector.domain import Kind, Money, Order, Ref
+from ml_connector.ports.state import End, Link, Seen, Settlement, Standing, Trouble
+from ml_connector.sync.content import decode, encode
+from ml_connector_adapters.store import Store
+
+sys.path.append(str(Path(__file__).parent))
+
+from store_world import MORNING, keep, link, parked
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+ends = st.builds(End, st.none() | words, st.none() | words)
+refs = st.builds(Ref, st.sampled_from(get_args(Kind)), words)
+troubles = st.builds(Trouble, code=words, reason=words, fix=words, waits_for=st.none() | refs, since=st.none() | times)
+links = st.builds(
+    Link,
+    id=st.uuids().map(str),
+    flow=st.just(""),
+    number=words,
+    left=ends,
+    right=ends,
+    standing=st.sampled_from(get_args(Standing)),
+    agreed=st.none() | st.binary(),
+    held=st.none() | st.binary(),
+    drift=st.none() | st.binary(),
+    missed=st.integers(0, 9),
+    trouble=st.none() | troubles,
+    due=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(link=links)
+async def test_a_link_comes_back_exactly_as_it_was_settled(store: Store, link: Link) -> None:
+    link = msgspec.structs.replace(link, flow=link.id)  # a flow of its own, also when hypothesis repeats an example
+    lease = await keep(store, [link], flow=link.flow)
+    found = await store.links.by_number(link.number, link.flow)
+    again = msgspec.structs.replace(link, trouble=None, due=True)
+    await store.settle(lease, Settlement(links=[again]))
+    due = await store.links.due(link.flow)
+    await store.leases.release(lease)
+    assert (found, due) == ([link], [again])
+
+
+async def test_an_agreed_amount_keeps_every_digit(store: Store) -> None:
+    order = Order(number="10042", total=Money(Decimal("12345678901234.5678"), "EUR"))
+    await keep(store, [link(agreed=encode(order))])
+    [found] = await store.links.by_number("10042")
+    assert decode("order", found.agreed or b"") == order
+
+
+async def test_links_are_found_from_either_side_however_many_are_asked_for(store: Store) -> None:
+    await keep(store, [link(str(n)) for n in range(2500)] + [link("lonely", right=End())])
+    left = [f"SO{n}" for n in range(2500)] + ["SOlonely", "SOnobody"]
+    across = await store.links.across("orders", "left", left)
+    assert across == {f"SO{n}": f"55{n}" for n in range(2500)}
+    seen = await store.links.seen("orders", "left", left)
+    assert len(seen) == 2501 and seen["SO7"] == Seen('"v1"', "agreed", False)
+    assert await store.links.by_id("orders", "right", ["557", "nobody"]) == {"557": link("7")}
+    assert await store.links.by_id("accounts", "right", ["557"]) == {}
+    assert await store.links.seen("orders", "left", []) == {}
+
+
+async def test_an_id_belongs_to_one_record_per_flow_and_may_be_absent_from_many(store: Store) -> None:
+    await keep(store, [link("1", right=End()), link("2", right=End())])
+    await keep(store, [link("1", id="other", flow="quotes")], flow="quotes")
+    assert len(await store.links.by_number("1")) == 2
+    assert [found.flow for found in await store.links.by_number("1", "quotes")] == ["quotes"]
+
+
+async def test_a_parent_is_awaited_until_it_arrives_and_then_its_orders_are_due(store: Store) -> None:
+    await keep(store, [parked("1", "C-100"), parked("2", "C-100"), parked("3", "C-200"), link("4")])
+    assert await store.links.awaited("orders") == [Ref("account", "C-100"), Ref("account", "C-200")]
+    parents = [Ref("account", "C-100"), Ref("contact", "C-200"), Ref("account", "C-999")]
+    assert await store.links.arrived("orders", parents) == 2
+    assert {found.number for found in await store.links.due("orders")} == {"1", "2"}
+    assert await store.links.arrived("orders", parents) == 0
+
+
+async def test_troubles_are_told_newest_first_and_drift_when_no_standing_is_named(store: Store) -> None:
+    def refused(number: str, minutes: int) -> Link:
+        since = MORNING + timedelta(minutes=minutes)
+        return link(number, "rejected", trouble=Trouble(code="INVALID_DATA", reason="bad e-mail", since=since))
+
+    drifted = link("4", drift=b'["note"]')
+    await keep(store, [refused("1", 1), refused("2", 2), link("3", "conflicted"), drifted, link("5")])
+    assert [found.number for found in await store.links.standing("orders", ["rejected", "conflicted"])] == ["2", "1", "3"]
+    assert [found.number for found in await store.links.standing(None, ["rejected"], limit=1)] == ["2"]
+    assert await store.links.standing("orders") == [drifted]
+    assert await store.links.tally("orders") == {"agreed": 2, "rejected": 2, "conflicted": 1, "drifted": 1}
+    assert await store.links.tally("accounts") == {}
+
+
+async def test_a_person_may_ask_for_another_try_or_for_a_comparison_from_scratch(store: Store) -> None:
+    await keep(store, [link("1", agreed=b"{}"), link("2", agreed=b"{}"), link("3")])
+    assert await store.links.mark_due(["link-1", "link-9"]) == 1
+    assert await store.links.mark_due(["link-1"]) == 0
+    assert await store.links.mark_due(["link-1", "link-2"], again=True) == 2
+    assert [(found.number, found.agreed) for found in await store.links.due("orders")] == [("1", None), ("2", None)]
+
+
+async def test_a_dismissed_trouble_is_no_longer_told_of(store: Store) -> None:
+    await keep(store, [parked("1", "C-100"), link("2", drift=b'["note"]', held=b"{}")])
+    assert await store.links.dismiss(["link-1", "link-2"]) == 2
+    assert await store.links.tally("orders") == {"skipped": 2}
+    assert await store.links.awaited("orders") == []
+    assert await store.links.by_number("2") == [link("2", "skipped", held=b"{}")]
+
+
+async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them(store: Store) -> None:
+    everything = [link(f"{n:05}") for n in range(1300)]
+    lease = await keep(store, [*everything, link("gone", "gone"), link("new", left=End())])
+    await store.links.sight("orders", [f"SO{n:05}" for n in range(0, 1300, 13)] * 2)
+    missing = []
+    async for page in store.links.unsighted("orders"):
+        assert len(page) <= 500
+        missing += page
+        await store.settle(lease, Settlement(links=[msgspec.structs.replace(found, standing="gone") for found in page]))
+    assert [found.number for found in missing] == [f"{n:05}" for n in range(1300) if n % 13]
+    await store.links.forget_sightings("orders")
+    assert sum([len(page) async for page in store.links.unsighted("orders")]) == 100
+
+
+@pytest.mark.parametrize("column", ["due IS 1", "drift IS NOT NULL", "waits_key IN ('C-100')", "standing = 'parked'"])
+async def test_rare_standings_are_looked_up_without_reading_every_link(store: Store, column: str) -> None:
+    if store.engine.dialect.name != "sqlite":
+        pytest.skip("the plan's words are SQLite's")
+    async with store.engine.connect() as connection:
+        plan = await connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM links WHERE flow = 'orders' AND {column}"))
+        assert "USING INDEX links_" in plan.one().detail
