@@ -25,7 +25,7 @@ async def test_a_new_state_is_created_and_opens_again(state_url: str, state_cloc
         assert await store.ledger.verify() == (0, None)
 
 
-async def test_two_processes_may_create_the_same_state(state_url: str, state_clock: ManualClock) -> None:
+async def test_several_may_create_the_same_state_at_once(state_url: str, state_clock: ManualClock) -> None:
     await asyncio.gather(*(upgrade(state_url) for _ in range(3)))
     assert await status(state_url) == (schema.HEAD, schema.HEAD)
 

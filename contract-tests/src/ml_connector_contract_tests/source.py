@@ -11,7 +11,7 @@ from ml_connector.errors import RetryLater
 from ml_connector_contract_tests.stage import Contract, Stage, last_cursor, pages, records, stubs, text_of
 
 AWKWARD = (
-    "O'Brien & \"Sons\"",
+    'O\'Brien & "Sons"',
     "Größe <b>50%</b> + #1/2",
     "株式会社アクメ",
     "Acme 🚚🇸🇪",

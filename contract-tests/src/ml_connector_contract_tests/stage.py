@@ -58,7 +58,7 @@ class Stage:
     money = "credit_limit"
     """A canonical field with an amount: Money, Decimal, or ``extra.NAME``."""
     currency = "EUR"
-    amounts: Sequence[Decimal] = (Decimal("0.10"), Decimal("1234567.89"), Decimal("-0.01"))
+    amounts: Sequence[Decimal] = (Decimal("0.10"), Decimal("1234567.89"), Decimal("0.01"))
     many = 25
     """More records than fit on a page and more ids than the vendor takes at once; set small pages in the settings."""
     lag_s = 300.0

@@ -60,7 +60,8 @@ def compile_condition(text: str, tables: Tables) -> Callable[[object], bool]:
 
 def _rejected(text: str, error: Exception) -> RecordRejected:
     if isinstance(error, JMESPathTypeError):
-        told = f"{error.function_name}() was given {type_name(error.current_value)}, it takes {' or '.join(error.expected_types)}"
+        wanted = " or ".join(error.expected_types).replace("array-", "array of ")
+        told = f"{error.function_name}() was given {type_name(error.current_value)}, it takes {wanted}"
     elif isinstance(error, (ArithmeticError, TypeError)):
         told = "it cannot be computed: a text meets a number, or a number is too large"
     else:
@@ -83,7 +84,7 @@ def _check_call(call: Node, tables: Tables) -> None:
     fewest, most = arity(name)
     if given < fewest or (most is not None and given > most):
         wanted = f"{fewest}" if fewest == most else f"{fewest} or more" if most is None else f"{fewest} to {most}"
-        raise ValueError(f"{name}() takes {wanted} arguments, {given} are given")
+        raise ValueError(f"{name}() takes {wanted} argument{'' if wanted == '1' else 's'}, not {given}")
     if name == "lookup" and (table := table_name(call)) not in tables:
         raise ValueError(f'there is no table "{table}"{nearest(table, tables)}')
 

@@ -73,7 +73,8 @@ class Pack(Functions):  # type: ignore[misc]
             return None
         if not _is_number(value) or not _is_number(digits) or digits != int(digits) or abs(digits) > 20:
             raise ValueError(f"round() takes a number and a count of digits, it was given {_shown(value)}, {_shown(digits)}")
-        return Decimal(value).quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP)
+        rounded = Decimal(value).quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP)
+        return rounded if digits >= 0 else rounded.quantize(Decimal(1))
 
     @signature({"types": ["array-number"]})
     def _func_avg(self, numbers: list[Any]) -> Decimal | None:

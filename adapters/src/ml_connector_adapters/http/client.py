@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
-from http.cookiejar import CookieJar
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -58,13 +57,11 @@ class Answer(msgspec.Struct, frozen=True):
             )
         try:
             return decoder.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError that names the path
-            what = (
-                "the answer has a shape we do not know"
-                if isinstance(error, msgspec.ValidationError)
-                else "the answer is no JSON"
-            )
-            raise ContractBroken(f"{what} ({error}): {self.text() or 'it is empty'}", where=self.url) from None
+        except msgspec.ValidationError as error:  # it names the path within the answer
+            what = f"the answer has a shape we do not know ({error})"
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            what = f"the answer is no JSON ({error})"
+        raise ContractBroken(f"{what}: {self.text() or 'it is empty'}", where=self.url)
 
     def text(self, limit: int = 200) -> str:
         """The body's beginning on one line, at most ``limit`` characters, for error messages."""
@@ -228,7 +225,7 @@ class HttpClient:
         headers = {**self._headers, **sent.headers}
         if token is not None and self._oauth is not None:
             headers["authorization"] = f"{self._oauth.scheme} {token.value}"
-        try:
+        try:  # made here and not by the client, which would add the cookies it collects and with them a second kind of login
             request = httpx.Request(sent.method, url, headers=headers, content=sent.body)
         except httpx.InvalidURL:
             return ContractBroken(f"{sent.target.partition('?')[0][:200]!r} cannot be part of a URL", where=self._where)
@@ -280,7 +277,6 @@ class HttpClient:
             timeout=httpx.Timeout(read, connect=connect),
             limits=httpx.Limits(max_keepalive_connections=self._limiter.limits.concurrency),  # the limiter bounds the rest
             follow_redirects=False,
-            cookies=_NoCookies(),
             trust_env=not is_loopback(host_of(url)),  # a company's proxy cannot reach this machine
         )
         return self._client
@@ -302,14 +298,6 @@ class _Sent:
         if self.times > 1:
             told["http.request.resend_count"] = self.times - 1
         return told
-
-
-class _NoCookies(CookieJar):
-    """Keeps nothing: a session cookie would bring cross-site protection and a second kind of login into play."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None: ...
-
-    def add_cookie_header(self, request: Any) -> None: ...
 
 
 @cache

@@ -53,7 +53,9 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
     if path is None:
         return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
     if read_only:
-        url = url.set(database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+        # Even a reader leaves files beside a state in WAL mode, unless it may take it for immutable: nobody has it open then.
+        how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+        url = url.set(database=f"{path.absolute().as_uri()}?{how}", query={"uri": "true"})
     engine = create_async_engine(url, hide_parameters=True)
     sync = engine.sync_engine
 

@@ -77,7 +77,7 @@ class SqlLinks:
     async def tally(self, flow: str) -> Mapping[str, int]:
         standings = select(LINKS.c.standing, func.count()).where(LINKS.c.flow == flow).group_by(LINKS.c.standing)
         async with self._db.reading() as connection:
-            tally: dict[str, int] = dict((await connection.execute(standings)).tuples().all())
+            tally: dict[str, int] = {row[0]: row[1] for row in await connection.execute(standings)}
             strayed = select(func.count()).where(LINKS.c.flow == flow, LINKS.c.drift.is_not(None))
             drifted = (await connection.execute(strayed)).scalar_one()
         return {**tally, "drifted": drifted} if drifted else tally

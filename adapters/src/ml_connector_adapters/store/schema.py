@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
@@ -12,6 +13,9 @@ from ml_connector_adapters.store.engine import open_engine, parse_url, sqlite_pa
 from ml_connector_adapters.store.migrations import REVISIONS, VERSION_TABLE
 
 HEAD: Final = REVISIONS[-1]
+
+# Alembic keeps what it is at in module globals: one migration at a time per process. (Other processes wait for the database.)
+_turns: Final = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 
 
 async def status(url: str) -> tuple[str | None, str]:
@@ -86,7 +90,7 @@ async def _migrate(url: URL) -> None:
         await asyncio.to_thread(_make_folder, path)
     engine = open_engine(url)
     try:
-        async with engine.begin() as connection:
+        async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()), engine.begin() as connection:
             await connection.run_sync(_run_migrations)
     finally:
         await engine.dispose()

@@ -1,6 +1,6 @@
 """Vendors' push: webhooks and notification channels. A notice is a hint to fetch by id, never the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -31,6 +31,9 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Subscription(id={self.id!r}, connection={self.connection!r}, expires_at={self.expires_at})"
 
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield "id", self.id
+
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """Where the vendor shall call, and the secrets that we expect to come back."""
@@ -41,6 +44,9 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Callback(kinds={tuple(self.kinds)})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield "kinds", tuple(self.kinds)
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Secrets and access tokens: named in settings, kept encrypted, shown only to the call that needs them."""
 
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -44,6 +45,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Token(expires_at={self.expires_at.isoformat()})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:  # msgspec's own would show the value in rich tracebacks
+        yield "expires_at", self.expires_at
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,15 +14,15 @@ from ml_connector_ifs_cloud.feeds import HistoryFeed, TimestampFeed
 from ml_connector_ifs_cloud.fitness import IfsFitness
 from ml_connector_ifs_cloud.orders import OrderReader
 from ml_connector_ifs_cloud.reading import Reader
-from ml_connector_ifs_cloud.rights import vouch
+from ml_connector_ifs_cloud.rights import Rights
 from ml_connector_ifs_cloud.settings import IfsCloudSettings
 
 
 class SweepSource:
     """Every key with its version; for what has no stamp of its last change, which in IFS is nearly everything."""
 
-    def __init__(self, reader: Reader[Any, Any]) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reader[Any, Any], rights: Rights) -> None:
+        self._reader, self._rights = reader, rights
 
     @property
     def full_every(self) -> timedelta | None:
@@ -39,10 +39,10 @@ class SweepSource:
                 empty = empty and not page
                 yield page
         if empty:
-            await vouch(self._reader)
+            await self._rights.vouch(self._reader)
 
 
-def source_of(reader: Reader[Any, Any]) -> Source:
+def source_of(reader: Reader[Any, Any], rights: Rights) -> Source:
     """The source for the configured strategy."""
     match reader.place.change_strategy:
         case "timestamp":
@@ -50,7 +50,7 @@ def source_of(reader: Reader[Any, Any]) -> Source:
         case "history_log":
             return HistoryFeed(reader)
         case _:
-            return SweepSource(reader)
+            return SweepSource(reader, rights)
 
 
 def connect(settings: IfsCloudSettings, host: Host) -> Connection:
@@ -60,8 +60,9 @@ def connect(settings: IfsCloudSettings, host: Host) -> Connection:
         "account": AccountReader(api, host.clock),
         "order": OrderReader(api, host.clock),
     }
+    rights = Rights(api, readers.values())
     return Connection(
-        sources={kind: source_of(reader) for kind, reader in readers.items()},
-        fitness=IfsFitness(api, readers),
+        sources={kind: source_of(reader, rights) for kind, reader in readers.items()},
+        fitness=IfsFitness(api, readers, rights),
         close=api.aclose,
     )

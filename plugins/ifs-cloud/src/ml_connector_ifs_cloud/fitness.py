@@ -14,7 +14,7 @@ from ml_connector_ifs_cloud.errors import NotServed
 from ml_connector_ifs_cloud.metadata import EntityType, Metadata, MetadataReader, nearest
 from ml_connector_ifs_cloud.orders import OrderReader
 from ml_connector_ifs_cloud.reading import Reader
-from ml_connector_ifs_cloud.rights import ADVICE, evidence
+from ml_connector_ifs_cloud.rights import ADVICE, Rights
 from ml_connector_ifs_cloud.rows import LINE_KEYS
 
 Level: TypeAlias = Literal["ok", "warning", "unfit"]
@@ -72,8 +72,8 @@ SALES_EXTRAS: Final = frozenset(("customer_group", "price_group", "market", "sal
 class IfsFitness:
     """Reads $metadata and single rows, nothing else."""
 
-    def __init__(self, api: Api, readers: Mapping[Kind, Reader[Any, Any]]) -> None:
-        self._api, self._readers = api, readers
+    def __init__(self, api: Api, readers: Mapping[Kind, Reader[Any, Any]], rights: Rights) -> None:
+        self._api, self._readers, self._evidence = api, readers, rights.evidence
         self._metadata = MetadataReader(api)
 
     async def inspect(self, needs: Sequence[Need]) -> list[Finding]:
@@ -164,7 +164,7 @@ class IfsFitness:
 
     async def _rights(self, reader: Reader[Any, Any]) -> list[Finding]:
         try:
-            told = await evidence(reader)
+            told = await self._evidence(reader)
         except ContractBroken as error:
             return [Finding(level="unfit", about=reader.kind, what=error.what, fix=error.fix)]
         level: Level = "ok"

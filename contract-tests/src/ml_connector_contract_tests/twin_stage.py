@@ -1,0 +1,120 @@
+"""A stage over a plugin and its twin behind respx: the faults, counts and settings that every twin has alike."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any, ClassVar
+
+import httpx
+import msgspec
+import respx
+
+from ml_connector.system import Connection, SystemSpec
+from ml_connector.testing import ManualClock, MemoryTokens, memory_host
+from ml_connector.twin import Fault, Twin, TwinClock
+from ml_connector.twin import Kind as FaultKind
+from ml_connector_adapters.http.twins import answer
+from ml_connector_contract_tests.stage import Of, Stage
+
+ELSEWHERE = "https://collector.example/page"
+
+
+class TwinStage(Stage):
+    """Subclass it with the plugin's ``spec``, its twin, and the handles that are the vendor's own.
+
+    ``reads`` and ``writes`` say which request reads records of the kind and which writes them, as (method or None, part of
+    the path); ``token_path`` is part of the token endpoint's path.
+    """
+
+    spec: ClassVar[SystemSpec]
+    base_url: ClassVar[str] = "https://vendor.example"
+    reads: ClassVar[tuple[str | None, str]]
+    writes: ClassVar[tuple[str | None, str]] = (None, "")
+    token_path: ClassVar[str]
+    overrides: ClassVar[Mapping[str, object]] = {}
+    """Settings that differ from the twin's own: small pages, above all."""
+
+    def __init__(self, router: respx.Router) -> None:
+        self.clock = ManualClock()
+        self.twin = self.make_twin(TwinClock(self.clock.now))
+        self._tokens = MemoryTokens()
+        self._calls = self._mints = self._in_flight = self._peak = 0
+        self._abroad: list[str] = []
+        self._answers: list[httpx.Response] = []
+        router.route().mock(side_effect=self._answer)
+
+    def make_twin(self, clock: TwinClock) -> Twin:
+        raise NotImplementedError("make_twin: return the plugin's twin, with this clock")
+
+    def connect(self) -> Connection:
+        told = {**self.twin.settings(self.base_url), **self.overrides}
+        settings = msgspec.convert(told, self.spec.settings, dec_hook=lambda kind, value: kind(value))
+        host = memory_host("acme", clock=self.clock, secrets=self.twin.secrets(), tokens=self._tokens)
+        return self.spec.connect(settings, host)
+
+    def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
+        return self.twin.facts(self.kind)
+
+    def break_next_call(self, of: Of, *, times: int = 1) -> None:
+        self._fault(of, "status", times=times, status=503)
+
+    def lose_next_answer(self, of: Of, *, after: bool, times: int = 1) -> None:
+        self._fault(of, "lost_after" if after else "lost_before", times=times)
+
+    def garble_next_answer(self, of: Of, *, times: int = 1) -> None:
+        self._fault(of, "garbage", times=times)
+
+    def calm(self) -> None:
+        self.twin.faults.calm()
+
+    def throttle_next_call(self, seconds: int, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
+        when = self.clock.now() + timedelta(seconds=seconds)
+        wait = format_datetime(when, usegmt=True) if as_date else str(seconds)
+        self._fault(of, "status", times=times, status=429, retry_after=wait)
+
+    def expire_tokens(self) -> None:
+        self.twin.faults.add(Fault("expire_tokens", method=self.reads[0], path=self.reads[1]))
+
+    def redirect_next_call(self) -> None:
+        self._answers.append(httpx.Response(302, headers={"location": ELSEWHERE}))
+
+    def calls(self) -> int:
+        return self._calls
+
+    def mints(self) -> int:
+        return self._mints
+
+    def peak(self) -> int:
+        return self._peak
+
+    def abroad(self) -> Sequence[str]:
+        return self._abroad
+
+    def secrets(self) -> Sequence[str]:
+        tokens = [record.token.value for record in self._tokens.records.values() if record.token is not None]
+        return [*self.twin.secrets().values(), *tokens]
+
+    def _fault(self, of: Of, kind: FaultKind, **more: Any) -> None:
+        method, path = self.reads if of == "read" else self.writes
+        self.twin.faults.add(Fault(kind, method=method, path=path, **more))
+
+    def _is(self, request: httpx.Request, shape: tuple[str | None, str]) -> bool:
+        return shape[0] in (None, request.method) and shape[1] in request.url.path
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        """The twin's answer, a few turns of the loop later, so that calls of other tasks overlap."""
+        self._calls += 1
+        self._mints += self.token_path in request.url.path
+        self._in_flight += 1
+        self._peak = max(self._peak, self._in_flight)
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if not str(request.url).startswith(self.base_url):
+                self._abroad.append(request.url.host)
+            if self._answers and self._is(request, self.reads):
+                return self._answers.pop(0)
+            return await answer(self.twin, request)
+        finally:
+            self._in_flight -= 1
