@@ -1,16 +1,17 @@
 """The crosswalk remembers every link as it was, and answers what the pipeline and the operator ask of it."""
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event
 
 from ml_connector.domain import Kind, Money, Order, Ref
 from ml_connector.ports.state import End, Link, Seen, Settlement, Standing, Trouble
@@ -125,7 +126,7 @@ async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them
     everything = [link(f"{n:05}") for n in range(1300)]
     lease = await keep(store, [*everything, link("gone", "gone"), link("new", left=End())])
     await store.links.sight("orders", [f"SO{n:05}" for n in range(0, 1300, 13)] * 2)
-    missing = []
+    missing: list[Link] = []
     async for page in store.links.unsighted("orders"):
         assert len(page) <= 500
         missing += page
@@ -135,10 +136,25 @@ async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them
     assert sum([len(page) async for page in store.links.unsighted("orders")]) == 100
 
 
-@pytest.mark.parametrize("column", ["due IS 1", "drift IS NOT NULL", "waits_key IN ('C-100')", "standing = 'parked'"])
-async def test_rare_standings_are_looked_up_without_reading_every_link(store: Store, column: str) -> None:
+@pytest.mark.parametrize(
+    ("ask", "index"),
+    [
+        (lambda links: links.due("orders"), "links_due"),
+        (lambda links: links.standing("orders"), "links_drift"),
+        (lambda links: links.standing("orders", ["parked", "rejected"]), "links_standing"),
+        (lambda links: links.awaited("orders"), "links_waits"),
+        (lambda links: links.arrived("orders", [Ref("account", "C-100")]), "links_waits"),
+        (lambda links: links.seen("orders", "right", ["5510042", "5510043"]), "links_right"),
+        (lambda links: anext(links.unsighted("orders"), None), "links_left"),
+    ],
+)
+async def test_every_question_has_an_index_that_answers_it(store: Store, ask: Callable[[Any], Any], index: str) -> None:
     if store.engine.dialect.name != "sqlite":
-        pytest.skip("the plan's words are SQLite's")
+        pytest.skip("the plan is told in SQLite's words")
+    asked: list[tuple[str, Any]] = []
+    event.listen(store.engine.sync_engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    await ask(store.links)
+    statement, parameters = next(told for told in asked if "links" in told[0])
     async with store.engine.connect() as connection:
-        plan = await connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM links WHERE flow = 'orders' AND {column}"))
-        assert "USING INDEX links_" in plan.one().detail
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+    assert any(f"INDEX {index} (" in step.detail for step in plan)

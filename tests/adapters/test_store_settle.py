@@ -70,6 +70,20 @@ async def test_a_failure_in_the_middle_of_a_settlement_undoes_what_came_before_i
     assert await store.cursors.load("orders") is None
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3, 6, 10, 15, 21, 28, 36, 45])
+async def test_a_settlement_that_is_cancelled_at_any_moment_is_kept_whole_or_not_at_all(store: Store, turns: int) -> None:
+    lease = await keep(store)
+    task = asyncio.create_task(store.settle(lease, Settlement(links=[link()], audit=[entry()], cursor="c")))
+    for _ in range(turns):
+        await asyncio.sleep(0.0002)
+    task.cancel()
+    await asyncio.wait([task])
+    kept = (len(await store.links.by_number("10042")), await store.ledger.verify(), await store.cursors.load("orders"))
+    assert kept in [(0, (0, None), None), (1, (1, None), "c")]
+    await store.settle(lease, Settlement(links=[link("10043")], audit=[entry("10043")]))
+    assert await store.ledger.verify() == (kept[0] + 1, None)
+
+
 async def test_a_create_is_refused_before_it_leaves_when_the_lease_is_lost(store: Store, state_clock: ManualClock) -> None:
     stale = await store.leases.claim("orders", "worker-1", 60)
     state_clock.advance(61)

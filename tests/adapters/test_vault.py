@@ -183,17 +183,15 @@ async def test_rotation_wraps_everything_anew_and_other_processes_go_on(vault_at
         assert (await fresh.load("zoho")).token == TOKEN
 
 
-@pytest.mark.parametrize("moment", ["UPDATE sealed", "UPDATE master_key", "INSERT INTO master_key", "COMMIT"])
-async def test_a_rotation_cut_off_anywhere_leaves_every_secret_readable(
-    vault_at: Open, store: Store, monkeypatch: pytest.MonkeyPatch, moment: str
+@pytest.mark.parametrize("step", ["keys.next", "keys.add", "database.write_rows", "database.upsert", "keys.keep_only"])
+async def test_a_rotation_cut_off_before_any_step_leaves_every_secret_readable(
+    vault_at: Open, store: Store, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     vault = Vault(store)
     for name in ("a", "b", "c"):
         await vault.put(name, f"value of {name}")
-    if moment == "COMMIT":
-        monkeypatch.setattr(store.safe.keys, "keep_only", _die)
-    else:
-        monkeypatch.setattr(store.database, "write_rows" if "sealed" in moment else "upsert", _die)
+    part, method = step.split(".")
+    monkeypatch.setattr({"keys": store.safe.keys, "database": store.database}[part], method, _die)
     with pytest.raises(ProcessDied):
         await vault.rotate()
     monkeypatch.undo()

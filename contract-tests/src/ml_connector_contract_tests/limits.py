@@ -38,9 +38,9 @@ class LimitsContract(Contract):
         stage.needs("throttling")
         await stage.probe()
         start = stage.clock.now()
-        stage.throttle_next_call(0, times=2)
+        stage.throttle_next_call(None, times=2)
         assert await stage.probe()
-        assert stage.clock.now() > start or "telling the wait" not in stage.cannot
+        assert stage.clock.now() > start
 
     async def test_a_call_throttled_for_long_says_for_how_long(self, stage: Stage) -> None:
         """The run ends and tells its runner when to come back, instead of sitting on its lease."""

@@ -166,15 +166,15 @@ class Stage:
         """A person enters the n-th record; returns its id."""
         self._missing("entering")
 
-    def edit_as_person(self, id: RemoteId, text: str) -> None:  # noqa: A002 - the trade's word
+    def edit_as_person(self, record_id: RemoteId, text: str) -> None:
         """A person changes ``text`` on the record."""
         self._missing("entering")
 
-    def edit_line_as_person(self, id: RemoteId) -> None:  # noqa: A002
+    def edit_line_as_person(self, record_id: RemoteId) -> None:
         """A person changes something on one line of the record, and nothing else."""
         self._missing("lines")
 
-    def delete_as_person(self, id: RemoteId) -> None:  # noqa: A002
+    def delete_as_person(self, record_id: RemoteId) -> None:
         self._missing("deleting")
 
     # Misbehaviour
@@ -195,8 +195,8 @@ class Stage:
         """Take back every fault that has not struck yet."""
         raise NotImplementedError("calm")
 
-    def throttle_next_call(self, seconds: int, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
-        """The next calls are refused for so long; the wait is told as seconds or as a date."""
+    def throttle_next_call(self, seconds: int | None, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
+        """The next calls are refused; how long to wait is told as seconds or as a date, or (None) not at all."""
         self._missing("throttling")
 
     def expire_tokens(self) -> None:
@@ -286,8 +286,8 @@ class Stage:
     def _probed(self) -> dict[int, RemoteId]:
         return {}
 
-    async def fetch_one(self, id: RemoteId) -> Record:  # noqa: A002
-        [record] = await self.source.fetch([id])
+    async def fetch_one(self, record_id: RemoteId) -> Record:
+        [record] = await self.source.fetch([record_id])
         return record
 
     async def find_one(self, n: int) -> list[Record]:

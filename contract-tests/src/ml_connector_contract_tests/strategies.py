@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -91,6 +92,6 @@ def orders() -> SearchStrategy[Order]:
     )
 
 
-def _maybe(value: SearchStrategy) -> SearchStrategy:  # type: ignore[type-arg]
+def _maybe(value: SearchStrategy[Any]) -> SearchStrategy[Any]:
     """A value, cleared, or not known."""
     return st.one_of(st.just(UNSET), st.none(), value)

@@ -68,9 +68,10 @@ class TwinStage(Stage):
     def calm(self) -> None:
         self.twin.faults.calm()
 
-    def throttle_next_call(self, seconds: int, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
-        when = self.clock.now() + timedelta(seconds=seconds)
-        wait = format_datetime(when, usegmt=True) if as_date else str(seconds)
+    def throttle_next_call(self, seconds: int | None, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
+        wait = None if seconds is None else str(seconds)
+        if as_date:
+            wait = format_datetime(self.clock.now() + timedelta(seconds=seconds or 0), usegmt=True)
         self._fault(of, "status", times=times, status=429, retry_after=wait)
 
     def expire_tokens(self) -> None:

@@ -1,94 +1,56 @@
-"""A host that keeps everything in memory, a clock that tests own, and connections to a twin or to a scripted server."""
+"""Connections to the twin, and to servers whose answers a test writes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import msgspec
 import pytest
-from ml_connector.ports.secrets import Secret, TokenRecord
+
+from ml_connector.domain import Record
 from ml_connector.system import Connection
+from ml_connector.testing import ManualClock, memory_host
 from ml_connector.twin import TwinClock
 from ml_connector_adapters.http.twins import TwinTransport
 from ml_connector_ifs_cloud.adapters import connect
 from ml_connector_ifs_cloud.settings import IfsCloudSettings
 from ml_connector_ifs_cloud.twin import IfsTwin
 
-NOON = datetime(2026, 1, 20, 12, 0, tzinfo=UTC)
 BASE = "https://acme.ifs.cloud"
-
-
-class FakeClock:
-    """Stands still until somebody sleeps."""
-
-    def __init__(self, now: datetime = NOON) -> None:
-        self.start, self.passed = now, 0.0
-
-    def now(self) -> datetime:
-        return self.start + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += seconds
-        await asyncio.sleep(0)
-
-
-class FakeSecrets:
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self.values = values
-
-    async def reveal(self, secret: Secret) -> str:
-        return self.values[secret.reference.removeprefix("secret:")]
-
-
-class FakeTokens:
-    def __init__(self) -> None:
-        self.records: dict[str, TokenRecord] = {}
-        self._lock = asyncio.Lock()
-
-    async def load(self, credential: str) -> TokenRecord:
-        return self.records.get(credential, TokenRecord())
-
-    async def save(self, credential: str, record: TokenRecord) -> None:
-        self.records[credential] = record
-
-    @asynccontextmanager
-    async def refreshing(self, credential: str) -> AsyncIterator[None]:
-        async with self._lock:
-            yield
-
-
-class FakeHost:
-    connection = "erp"
-
-    def __init__(self, transport: Any, secrets: Mapping[str, str]) -> None:
-        self.clock, self.transport = FakeClock(), transport
-        self.secrets, self.tokens = FakeSecrets(secrets), FakeTokens()
-
-
-def settings_of(told: Mapping[str, Any]) -> IfsCloudSettings:
-    """As the runner reads them: mistakes are msgspec.ValidationError with a path."""
-    return msgspec.convert(dict(told), IfsCloudSettings, dec_hook=lambda kind, value: kind(value))
+FAST = {"requests_per_minute": 1_000_000, "concurrency": 4}
 
 
 @pytest.fixture
-def twin() -> IfsTwin:
-    return IfsTwin(clock=TwinClock(lambda: NOON))
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 1, 20, 12, 0, tzinfo=UTC))
 
 
 @pytest.fixture
-async def open_twin() -> AsyncIterator[Callable[..., Connection]]:
-    """``open_twin(twin, **settings)`` connects to a twin; connections are closed when the test ends."""
+def twin(clock: ManualClock) -> IfsTwin:
+    return IfsTwin(clock=TwinClock(clock.now))
+
+
+@pytest.fixture
+def settings() -> Callable[..., IfsCloudSettings]:
+    """Settings as the runner reads them: mistakes are msgspec.ValidationError with a path."""
+
+    def read(**told: Any) -> IfsCloudSettings:
+        whole = {"base_url": BASE, "realm": "acme", "client_id": "ML", "client_secret": "secret:ifs", "limits": FAST, **told}
+        return msgspec.convert(whole, IfsCloudSettings, dec_hook=lambda kind, value: kind(value))
+
+    return read
+
+
+@pytest.fixture
+async def open_twin(clock: ManualClock, settings: Callable[..., IfsCloudSettings]) -> AsyncIterator[Callable[..., Connection]]:
+    """``open_twin(twin, **settings)`` connects to a twin."""
     opened: list[Connection] = []
 
     def open_(twin: IfsTwin, **told: Any) -> Connection:
-        host = FakeHost(TwinTransport(twin), twin.secrets())
-        opened.append(connect(settings_of({**twin.settings(BASE), "limits": FAST, **told}), host))
+        host = memory_host("erp", clock=clock, secrets=twin.secrets(), transport=TwinTransport(twin))
+        opened.append(connect(settings(**{**twin.settings(BASE), **told}), host))
         return opened[-1]
 
     yield open_
@@ -96,29 +58,67 @@ async def open_twin() -> AsyncIterator[Callable[..., Connection]]:
         await connection.close()
 
 
-FAST = {"requests_per_minute": 1_000_000, "concurrency": 4}
+Reply = Callable[[str], Mapping[str, Any] | httpx.Response | None]
+"""Decoded path and query, without the gateway → JSON to answer, a whole answer, or None for 404."""
 
 
-class Script:
-    """A server whose answers a test writes: path and query → answer. Tokens are given to anybody."""
+class Server:
+    """Answers as a test says. Tokens are given to anybody."""
 
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response | None]) -> None:
-        self.answer, self.asked = answer, list[str]()
+    def __init__(self, reply: Reply, headers: Mapping[str, str]) -> None:
+        self.reply, self.headers, self.asked, self.raw = reply, headers, list[str](), list[str]()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "/auth/realms/" in request.url.path:
             return httpx.Response(200, json={"access_token": "t", "expires_in": 180, "token_type": "Bearer"})
-        self.asked.append(request.url.raw_path.decode())
-        return self.answer(request) or httpx.Response(404, json={"error": {"code": "ODP_RESOURCE_NOTFOUND", "message": "?"}})
+        self.raw.append(request.url.raw_path.decode())
+        told = unquote(request.url.raw_path.decode().partition("/projection/v1/")[2])
+        self.asked.append(told)
+        answer = self.reply(told)
+        if isinstance(answer, httpx.Response):
+            return answer
+        if answer is None:
+            error = {"error": {"code": "ODP_RESOURCE_NOTFOUND", "message": "Metadata not found."}}
+            return httpx.Response(404, json=error, headers=self.headers)
+        return httpx.Response(
+            200, content=msgspec.json.encode(answer), headers={"content-type": "application/json", **self.headers}
+        )
 
 
 @pytest.fixture
-def scripted() -> Callable[..., FakeHost]:
-    """``scripted(script)``: a host whose network is the script."""
-    return lambda script: FakeHost(httpx.MockTransport(script), {"ifs": "s3cret"})
+async def open_server(
+    clock: ManualClock, settings: Callable[..., IfsCloudSettings]
+) -> AsyncIterator[Callable[..., tuple[Connection, Server]]]:
+    """``open_server(reply, **settings)`` connects to a server that answers as ``reply`` says."""
+    opened: list[Connection] = []
+
+    def open_(reply: Reply, *, headers: Mapping[str, str] = {}, **told: Any) -> tuple[Connection, Server]:
+        server = Server(reply, headers)
+        host = memory_host("erp", clock=clock, secrets={"ifs": "s3cret"}, transport=httpx.MockTransport(server))
+        opened.append(connect(settings(**told), host))
+        return opened[-1], server
+
+    yield open_
+    for connection in opened:
+        await connection.close()
 
 
 @pytest.fixture
-def told() -> dict[str, Any]:
-    """Settings for a scripted server."""
-    return {"base_url": BASE, "realm": "acme", "client_id": "ML", "client_secret": "secret:ifs", "limits": FAST}
+def swept() -> Callable[..., Awaitable[dict[str, str]]]:
+    """``await swept(connection, kind, rows=…)``: id → version of a whole sweep."""
+
+    async def sweep(connection: Connection, kind: str, *, rows: bool = False) -> dict[str, str]:
+        return {stub.id: stub.version async for stubs in connection.sources[kind].stubs(rows=rows) for stub in stubs}
+
+    return sweep
+
+
+@pytest.fixture
+def read() -> Callable[..., Awaitable[Record]]:
+    """``await read(connection, kind, id)``: the one record."""
+
+    async def fetch(connection: Connection, kind: str, number: str) -> Record:
+        [record] = await connection.sources[kind].fetch([number])
+        return record
+
+    return fetch

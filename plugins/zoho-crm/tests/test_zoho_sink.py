@@ -145,7 +145,10 @@ async def test_guarded_updates_of_a_whole_batch_take_one_look_and_one_call(zoho)
     world.twin.calls.clear()
     outcomes = await sink.write([Update(id=one.id, changes=Account(fax="1"), version=one.version) for one in there])
     assert all(isinstance(outcome, Written) for outcome in outcomes)
-    assert [(method, path.rpartition("/")[2]) for method, path, _ in world.twin.calls] == [("POST", "coql"), ("PUT", "Accounts")]
+    assert [(method, path.rpartition("/")[2]) for method, path, _ in world.twin.calls] == [
+        ("POST", "coql"),
+        ("PUT", "Accounts"),
+    ]
 
 
 async def test_a_locked_record_is_for_later(zoho):

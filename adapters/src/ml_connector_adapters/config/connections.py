@@ -6,7 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from ml_connector.system import SystemSpec
-from ml_connector_adapters.config.decode import BAD, Decoder, join, shown
+from ml_connector_adapters.config.decode import BAD, Decoder, join
+from ml_connector_adapters.config.kinds import shown
 from ml_connector_adapters.words import nearest
 
 PUBLISHED: Final = ("dynamics365-sales", "ifs-cloud", "oracle-fusion", "pipedrive", "qad", "zoho-crm")

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, Extra, Kind
+from ml_connector.domain import ENTITIES, Kind
 from ml_connector.flows.fields import misnamed
 from ml_connector_adapters.words import nearest
 
@@ -56,6 +56,6 @@ def _inner(kind: Any) -> list[tuple[type[msgspec.Struct], str]]:
     for option in get_args(kind) or (kind,):
         if get_origin(option) is tuple:
             found.append((get_args(option)[0], "[]"))
-        elif isinstance(option, type) and issubclass(option, msgspec.Struct) and option is not Extra:
+        elif isinstance(option, type) and issubclass(option, msgspec.Struct):
             found.append((option, ""))
     return found

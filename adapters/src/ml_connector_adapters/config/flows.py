@@ -1,7 +1,7 @@
 """``[flows.NAME]``: which records go where. Checked against the connections, the entities and the tables beside it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -9,13 +9,20 @@ from msgspec import Meta
 
 from ml_connector.domain import Kind
 from ml_connector.flows import CONVERSIONS, Assignment, Cron, Every, Flow, Schedule
+from ml_connector.flows.flow import Expression
 from ml_connector.system import SystemSpec
 from ml_connector_adapters.config.decode import Decoder, join, span
 from ml_connector_adapters.config.fields import unreadable, unwritable
+from ml_connector_adapters.config.kinds import shown
 from ml_connector_adapters.expressions import compile_condition, compile_expression, paths_of, tables_of
+from ml_connector_adapters.expressions.functions import Tables
 from ml_connector_adapters.words import nearest
 
+_MATCH: Final = ("number",)
 _TWO_WAY: Final = ("between", "owner", "owners")
+_ONE_WAY: Final = "For both ways write two flows, one per direction, each with the fields that it may touch"
+_CRON: Final = 'Write minute, hour, day, month and weekday: "*/15 6-20 * * 1-5"'
+_QUOTES: Final = ". A text stands between single quotes: 'Planned'"
 
 
 class FlowTable(
@@ -34,15 +41,13 @@ class FlowTable(
     match: Annotated[
         tuple[str, ...],
         Meta(description="Fields by which a record finds its counterpart, tried in order.", min_length=1),
-    ] = ("number",)
+    ] = _MATCH
     after: Annotated[tuple[str, ...], Meta(description="Flows that run before this one.")] = ()
     every: Annotated[str | None, Meta(description='How often it runs: "90s", "15m", "1h", "1d".')] = None
     cron: Annotated[str | None, Meta(description='When it runs, in UTC: "*/15 6-20 * * 1-5".')] = None
     where: Annotated[str | None, Meta(description="Expression over the source record; what is false is skipped.")] = None
     sets: Annotated[dict[str, str], Meta(description="Target field → expression over the source record.")] = {}
-    fields: Annotated[
-        tuple[str, ...] | None, Meta(description="Fields of the target that are touched; left out, all.")
-    ] = None
+    fields: Annotated[tuple[str, ...] | None, Meta(description="Fields of the target that are touched; left out, all.")] = None
     writes: Annotated[Literal["create+update", "create", "update"], Meta(description="What may be done there.")] = (
         "create+update"
     )
@@ -76,18 +81,22 @@ class FlowReader:
         path, before = join("flows", name), len(self._mistakes)
         given = self._fields(found, path)
         self.after[name] = given.get("after", ())
-        kind, target = given.get("entity"), self._target(given, path)
-        self._connection(given, "left", "from", "entity", kind, path)
-        self._connection(given, "right", "to", "as" if "as_" in given else "entity", target, path)
+        kind: Kind | None = given.get("entity")
+        target = self._target(given, path)
+        self._connection(given, "left", kind, path)
+        self._connection(given, "right", target, path)
         if "left" in given and given["left"] == given.get("right"):
             self._mistakes.add(f"{path}.to", f'"{given["right"]}" is where the records come from. Name another connection')
         for one in given.get("after", ()):
             if one not in self._names:
                 self._mistakes.add(f"{path}.after", f'no flow "{one}"{nearest(one, self._names - {name})}')
-        schedule = self._schedule(given, path)
-        where = self._where(given, kind, path)
-        sets = self._sets(given, kind, target, path)
-        fields = self._target_fields(given, target, path)
+        self._whole_fields(given, "match", target, path)
+        self._whole_fields(given, "fields", target, path)
+        schedule, where, sets = (
+            self._schedule(given, path),
+            self._where(given, kind, path),
+            self._sets(given, kind, target, path),
+        )
         if len(self._mistakes) > before or kind is None or target is None:
             return None
         return Flow(
@@ -96,13 +105,13 @@ class FlowReader:
             right=given["right"],
             entity=kind,
             target=target,
-            match=given.get("match", ("number",)),
+            match=given.get("match", _MATCH),
             after=given.get("after", ()),
             schedule=schedule,
             where=where,
             where_text=given.get("where", ""),
             sets=sets,
-            fields=fields,
+            fields=frozenset(given["fields"]) if given.get("fields") is not None else None,
             writes=given.get("writes", "create+update"),
             drift=given.get("drift", "report"),
             signature=self._signature(given, kind, target),
@@ -110,16 +119,151 @@ class FlowReader:
 
     def _fields(self, found: Any, path: str) -> dict[str, Any]:
         """The good fields of the table, by the names of FlowTable."""
-        if not isinstance(found, dict):
-            return self._decoder.fields(found, FlowTable, path)
-        found = dict(found)
-        if two_way := [key for key in _TWO_WAY if found.pop(key, None) is not None]:
-            self._mistakes.add(
-                f"{path}.{two_way[0]}", "two-way flows are not offered yet. Write one flow per direction, each with its own fields"
+        given = dict(found) if isinstance(found, dict) else found
+        if isinstance(given, dict):
+            if two_way := [key for key in _TWO_WAY if key in given]:
+                self._mistakes.add(f"{path}.{two_way[0]}", f"not offered yet. {_ONE_WAY}")
+                given = {key: value for key, value in given.items() if key not in _TWO_WAY}
+                if "between" in two_way:  # it must be written anew, so that nothing else about it matters
+                    return {}
+            if given.get("deletes", "ignore") != "ignore":
+                self._mistakes.add(f"{path}.deletes", f'{shown(given["deletes"], path)} is not offered yet. Write "ignore"')
+                del given["deletes"]
+        return self._decoder.fields(given, FlowTable, path)
+
+    def _target(self, given: Mapping[str, Any], path: str) -> Kind | None:
+        """The kind that is written; None when it cannot be told."""
+        kind: Kind | None = given.get("entity")
+        target: Kind | None = given.get("as_", kind)
+        if kind is None or target is None or kind == target or (kind, target) in CONVERSIONS:
+            return target
+        known = [f'"{to}"' for source, to in CONVERSIONS if source == kind]
+        self._mistakes.add(f"{path}.as", f"{kind} cannot become {target}. It can become {' or '.join(known) or 'nothing else'}")
+        return None
+
+    def _connection(self, given: Mapping[str, Any], side: Literal["left", "right"], kind: Kind | None, path: str) -> None:
+        """Whether the connection exists and reads (left) or writes (right) that kind."""
+        if side not in given:
+            return
+        name, key = given[side], "from" if side == "left" else "to"
+        if name not in self._connections:
+            self._mistakes.add(f"{path}.{key}", f'no connection "{name}"{nearest(name, self._connections)}')
+            return
+        system = self._connections[name]
+        if system is None or kind is None:
+            return
+        able, verb = (system.reads, "read") if side == "left" else (system.writes, "write")
+        if kind not in able:
+            where = f"{path}.as" if side == "right" and "as_" in given else f"{path}.entity"
+            self._mistakes.add(where, f"{system.name} does not {verb} {kind}. It {verb}s {', '.join(able) or 'nothing'}")
+
+    def _schedule(self, given: Mapping[str, Any], path: str) -> Schedule:
+        every, cron = given.get("every"), given.get("cron")
+        if every is not None and cron is not None:
+            self._mistakes.add(f"{path}.cron", "every and cron exclude each other. Keep one of them")
+        if every is not None:
+            try:
+                return Every(span(every))
+            except ValueError as error:
+                self._mistakes.add(f"{path}.every", str(error))
+        elif cron is not None:
+            from croniter import croniter  # a tenth of a second to import
+
+            if len(cron.split()) == 5 and croniter.is_valid(cron):
+                return Cron(cron)
+            self._mistakes.add(f"{path}.cron", f'"{cron[:60]}" is no cron expression. {_CRON}')
+        return None
+
+    def _where(self, given: Mapping[str, Any], kind: Kind | None, path: str) -> Expression | None:
+        text = given.get("where")
+        return None if text is None else self._expression(compile_condition, text, kind, f"{path}.where")
+
+    def _sets(self, given: Mapping[str, Any], kind: Kind | None, target: Kind | None, path: str) -> tuple[Assignment, ...]:
+        assignments: list[Assignment] = []
+        for field, text in given.get("sets", {}).items():
+            place = join(f"{path}.set", field)
+            if target is not None and (wrong := unwritable(field, target)):
+                self._mistakes.add(place, wrong)
+            elif given.get("fields") is not None and not {field, field.partition(".")[0]} & set(given["fields"]):
+                self._mistakes.add(
+                    place, f'it would not be touched, because fields leaves it out. Add "{field}" to {path}.fields'
+                )
+            expression = self._expression(compile_expression, text, kind, place)
+            if expression is not None:
+                assignments.append(Assignment(path=field, expression=expression, text=text))
+        return tuple(assignments)
+
+    def _expression(
+        self, make: Callable[[str, Tables], Expression], text: str, kind: Kind | None, path: str
+    ) -> Expression | None:
+        try:
+            expression = make(text, self._tables)
+            used = sorted(paths_of(text)) if kind is not None else []
+        except ValueError as error:
+            self._mistakes.add(path, f"{text[:60]}: {error}")
+            return None
+        for name in used:
+            if kind is not None and (wrong := unreadable(name, kind)):
+                quoted = f'"{name}"' in text
+                self._mistakes.add(path, wrong + (_QUOTES if quoted else ""))
+        return expression
+
+    def _whole_fields(self, given: Mapping[str, Any], key: Literal["match", "fields"], target: Kind | None, path: str) -> None:
+        """Whether ``match`` or ``fields`` names fields of the target, each as a whole."""
+        for name in given.get(key) or ():
+            if target is None:
+                return
+            head, dot, _ = name.partition(".")
+            if wrong := unwritable(name, target):
+                self._mistakes.add(f"{path}.{key}", wrong)
+            elif dot and head != "extra":
+                self._mistakes.add(f"{path}.{key}", f'"{name}" is a part of a field. Write "{head}"')
+            elif key == "match" and dot:
+                self._mistakes.add(
+                    f"{path}.{key}", f'"{name}" is a custom field, and records are matched by their own: "number"'
+                )
+
+    def _signature(self, given: Mapping[str, Any], kind: Kind, target: Kind) -> str:
+        """Sixteen hex digits that differ when anything differs that decides what is written."""
+        texts = [*given.get("sets", {}).values(), *filter(None, [given.get("where")])]
+        used = {name: self._tables[name] for text in texts for name in tables_of(text)}
+        fields = given.get("fields")
+        content = {
+            "entity": kind,
+            "target": target,
+            "where": given.get("where"),
+            "set": given.get("sets", {}),
+            "fields": None if fields is None else sorted(fields),
+            "match": given.get("match", _MATCH),
+            "tables": used,
+        }
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def check_circles(after: Mapping[str, Iterable[str]], decoder: Decoder) -> None:
+    """Tell every circle of flows that wait for one another, once."""
+    waiting = {name: [one for one in names if one in after] for name, names in after.items()}
+    while waiting:
+        free = [name for name, names in waiting.items() if not any(one in waiting for one in names)]
+        if not free:
+            circle = _circle(waiting)
+            decoder.mistakes.add(
+                join("flows", circle[0]) + ".after",
+                f"these flows wait for one another: {' → '.join([*circle, circle[0]])}. Take one out",
             )
-            found = {"from": "", "to": "", **found} if two_way[0] == "between" else found
-        if found.get("deletes", "ignore") != "ignore":
-            self._mistakes.add(f"{path}.deletes", 'anything but "ignore" is not offered yet')
-            del found["deletes"]
-        given = self._decoder.fields(found, FlowTable, path)
-        return {key: value for key, value in given.items() if value != "" or key in ("where", "every", "cron")}
+            free = circle
+        for name in free:
+            del waiting[name]
+
+
+def _circle(waiting: Mapping[str, list[str]]) -> list[str]:
+    """Flows of one circle, from the first in the file on. Every flow here waits for another one here."""
+    trail: list[str] = []
+    name = next(iter(waiting))
+    while name not in trail:
+        trail.append(name)
+        name = next(one for one in waiting[name] if one in waiting)
+    circle = trail[trail.index(name) :]
+    first = min(circle, key=list(waiting).index)
+    at = circle.index(first)
+    return circle[at:] + circle[:at]

@@ -31,7 +31,7 @@ _TROUBLES: Final = (ValueError, TypeError, ArithmeticError, LookupError)
 def compile_expression(text: str, tables: Tables) -> Expression:
     """The expression as a callable over plain data (dicts, lists, str, bool, int, Decimal). Compile once, call per record.
 
-    Raises ValueError for what can be told beforehand: syntax with its position, unknown functions and tables, counts of arguments.
+    Raises ValueError for what can be told beforehand: syntax with its place, unknown functions and tables, counts of arguments.
     The callable raises RecordRejected, naming the expression, when it cannot be applied to a record.
     """
     step = _checked(text, tables)

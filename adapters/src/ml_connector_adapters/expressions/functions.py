@@ -3,24 +3,37 @@
 import datetime as dt
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
-from jmespath.functions import Functions, signature
+from jmespath.functions import Functions
 
 from ml_connector.errors import RecordRejected
 
 Tables: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Lookup tables by name: text → text, number, truth value."""
 
-_ANY: Final[dict[str, list[str]]] = {"types": []}
-_MORE: Final = {"types": [], "variadic": True}
+_ANY: Final[dict[str, Any]] = {"types": []}
+_MORE: Final[dict[str, Any]] = {"types": [], "variadic": True}
 _MISSING: Final = object()
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)  # "1e999999999" would fill the memory
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 _NAMES: Final = {"str": "a text", "bool": "true or false", "list": "a list", "dict": "an object", "NoneType": "nothing"}
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _takes(*parameters: dict[str, Any]) -> Callable[[F], F]:
+    """jmespath.functions.signature with types: no ``types`` for a parameter means that the function looks for itself."""
+
+    def mark(function: F) -> F:
+        function.signature = parameters  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 class Pack(Functions):  # type: ignore[misc]
@@ -32,7 +45,7 @@ class Pack(Functions):  # type: ignore[misc]
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
-    @signature(_ANY, _MORE)
+    @_takes(_ANY, _MORE)
     def _func_lookup(self, table: str, key: Any, default: Any = _MISSING) -> Any:
         """What the table says about the key; ``default`` where it says nothing; null for null."""
         if key is None:
@@ -47,7 +60,7 @@ class Pack(Functions):  # type: ignore[misc]
             )
         return found
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_decimal(self, value: Any) -> Decimal | None:
         """An exact number from a number or its text."""
         if value is None:
@@ -57,7 +70,7 @@ class Pack(Functions):  # type: ignore[misc]
             raise ValueError(f"decimal() cannot read {_shown(value)} as a number")
         return Decimal(number)
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_to_number(self, value: Any) -> Decimal | int | None:
         """As JMESPath's, with exact numbers: null for what is no number."""
         if isinstance(value, str):
@@ -66,7 +79,7 @@ class Pack(Functions):  # type: ignore[misc]
             return Decimal(str(value))
         return value if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
 
-    @signature(_MORE)
+    @_takes(_MORE)
     def _func_round(self, value: Any, digits: Any = 0) -> Decimal | None:
         """``value`` with so many digits behind the point; a half is rounded away from zero, as on an invoice."""
         if value is None:
@@ -76,42 +89,44 @@ class Pack(Functions):  # type: ignore[misc]
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP)
         return rounded if digits >= 0 else rounded.quantize(Decimal(1))
 
-    @signature({"types": ["array-number"]})
+    @_takes({"types": ["array-number"]})
     def _func_avg(self, numbers: list[Any]) -> Decimal | None:
         return Decimal(sum(numbers)) / len(numbers) if numbers else None
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_upper(self, value: Any) -> str | None:
         return None if value is None else _text("upper", value).upper()
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_lower(self, value: Any) -> str | None:
         return None if value is None else _text("lower", value).lower()
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_trim(self, value: Any) -> str | None:
         return None if value is None else _text("trim", value).strip()
 
-    @signature(_MORE)
+    @_takes(_MORE)
     def _func_concat(self, first: Any, *others: Any) -> str:
         """All texts and numbers in a row; null adds nothing."""
         return "".join([_text("concat", value) for value in (first, *others) if value is not None])
 
-    @signature(_MORE)
+    @_takes(_MORE)
     def _func_coalesce(self, first: Any, *others: Any) -> Any:
         """The first that is not null (an empty text is not null)."""
         return next((value for value in (first, *others) if value is not None), None)
 
-    @signature(_ANY, _ANY, _ANY)
+    @_takes(_ANY, _ANY, _ANY)
     def _func_replace(self, value: Any, old: Any, new: Any) -> str | None:
         """Every ``old`` in the text becomes ``new``; both are plain texts, not patterns."""
         if value is None:
             return None
         if not isinstance(old, str) or not old or not isinstance(new, str):
-            raise ValueError(f"replace() takes a text to look for and one to put there, it was given {_shown(old)}, {_shown(new)}")
+            raise ValueError(
+                f"replace() takes a text to look for and one to put there, it was given {_shown(old)}, {_shown(new)}"
+            )
         return _text("replace", value).replace(old, new)
 
-    @signature(_ANY, _ANY)
+    @_takes(_ANY, _ANY)
     def _func_split(self, value: Any, separator: Any) -> list[str] | None:
         if value is None:
             return None
@@ -119,7 +134,7 @@ class Pack(Functions):  # type: ignore[misc]
             raise ValueError(f"split() takes a text to split at, it was given {_shown(separator)}")
         return _text("split", value).split(separator)
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_date(self, value: Any) -> str | None:
         """The date of an ISO date or time, as written: times in records are UTC, so it is the date in UTC."""
         if value is None:
@@ -129,13 +144,13 @@ class Pack(Functions):  # type: ignore[misc]
         except ValueError:
             raise ValueError(f"date() cannot read {_shown(value)} as a date") from None
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_to_string(self, value: Any) -> str:
         if isinstance(value, str):
             return value
         return format(value, "f") if isinstance(value, Decimal) else _JSON.encode(value).decode()
 
-    @signature(_ANY)
+    @_takes(_ANY)
     def _func_type(self, value: Any) -> Any:
         return "number" if isinstance(value, Decimal) else super()._func_type(value)
 

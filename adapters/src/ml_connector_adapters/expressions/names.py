@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 from ml_connector_adapters.expressions.grammar import Node, parse
 
 Place: TypeAlias = tuple[str, bool] | None
-"""Where a value comes from: its path ("" is the record), and whether it is a list of what stands there. None: it was computed."""
+"""Where a value comes from: its path ("" is the record), and whether it is a list of what stands there. None: computed."""
 
 _CHAINS: Final = ("subexpression", "index_expression", "pipe")
 

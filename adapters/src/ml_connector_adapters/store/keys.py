@@ -179,8 +179,6 @@ class MasterKeys:
 
     def add(self, key: MasterKey) -> None:
         """Know a new key beside the others; a key file of ours keeps it before it is used."""
-        if self.generated:
-            self._read()
         self._keys = {key.id: key} | self._keys
         if self.generated:
             assert self._own is not None

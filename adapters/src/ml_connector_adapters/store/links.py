@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Update, and_, delete, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain import Ref, RemoteId
@@ -42,9 +42,11 @@ class SqlLinks:
 
     async def _by_ids(self, flow: str, side: Side, ids: Sequence[RemoteId], *columns: Any) -> list[Any]:
         found: list[Any] = []
+        # An expanding parameter takes the ids as they are, where in_(ids) looks at each of them.
+        named = select(*columns).where(LINKS.c.flow == flow, _IDS[side].in_(bindparam("ids", expanding=True)))
         async with self._db.reading() as connection:
             for chunk in chunks(ids):
-                found += await connection.execute(select(*columns).where(LINKS.c.flow == flow, _IDS[side].in_(chunk)))
+                found += (await connection.execute(named, {"ids": chunk})).all()
         return found
 
     async def by_number(self, number: str, flow: str | None = None) -> list[Link]:
@@ -138,7 +140,7 @@ class SqlLinks:
 
     async def _links(self, statement: Select[Any]) -> list[Link]:
         async with self._db.reading() as connection:
-            return [_link(row) for row in await connection.execute(statement)]
+            return [_link(row) for row in (await connection.execute(statement)).all()]
 
 
 def _in_flow(flow: str | None) -> ColumnElement[bool]:

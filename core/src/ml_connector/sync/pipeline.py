@@ -109,6 +109,7 @@ class Pipeline:
         page = self._pages.open(len(records), batch.cursor)
         jobs = await self._preparer.jobs(records, page)
         wanted = [job for job in jobs if job.term is None]
+        ended = [job for job in jobs if job.term is not None]  # before anything is handed on and ended by others
         await self._declare([job for job in wanted if job.creates])
         self._flying |= {job.record.id: job.record.version for job in jobs}
         for job in wanted:
@@ -117,7 +118,7 @@ class Pipeline:
             if len(pool) >= self._limits.batch:
                 await self._writes.put(pool[:])
                 pool.clear()
-        await self._ended.put([job for job in jobs if job.term is not None])
+        await self._ended.put(ended)
 
     async def _fresh(self, records: Sequence[Record]) -> list[Record]:
         """The batch without repeats: a record that is still on its way is dropped if it is the same, else waited for."""

@@ -139,11 +139,13 @@ class MemorySink:
         def look() -> dict[Key, list[Record]]:
             return {key: [_record(row) for row in self._system.matching(self._kind, key)] for key in keys}
 
-        return await self._client.call(look, keys=[key.value for key in keys])
+        return await self._client.call(look, keys=[key.value for key in keys]) if keys else {}
 
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
         if len(writes) > self._limits.batch:
             raise ValueError(f"at most {self._limits.batch} writes at once, not {len(writes)}")
+        if not writes:
+            return []
         keys = [name for write in writes for name in _names(write)]
         try:
             return await self._client.call(lambda: [self._perform(write) for write in writes], keys=keys, repeatable=False)
@@ -169,7 +171,7 @@ class MemorySink:
         present = self._system.matching(self._kind, write.key)
         if present:
             return self._set(present[0], write.entity)
-        if (refusal := self._system.refuses(self._kind, write.entity, id=None)) is not None:
+        if (refusal := self._system.refuses(self._kind, write.entity, over=None)) is not None:
             return refusal
         return _written(self._system.store(write.entity, by_us=True), created=True)
 
@@ -183,9 +185,9 @@ class MemorySink:
 
     def _set(self, row: Row, changes: Entity) -> Outcome:
         entity = merged(row.entity, changes)
-        if (refusal := self._system.refuses(self._kind, entity, id=row.id)) is not None:
+        if (refusal := self._system.refuses(self._kind, entity, over=row.id)) is not None:
             return refusal
-        return _written(self._system.store(entity, by_us=True, id=row.id))
+        return _written(self._system.store(entity, by_us=True, over=row.id))
 
     def _retire(self, row: Row) -> Outcome:
         """Take the record out of use with whatever its kind has for that."""

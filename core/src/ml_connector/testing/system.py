@@ -91,7 +91,7 @@ class MemorySystem:
         self._in_flight = 0
         self._tokens: dict[str, datetime] = {}
         self._troubles: list[Trouble] = []
-        self._throttles: list[float] = []
+        self._throttles: list[float | None] = []
         self._failures: dict[str, list[ConnectorError | Outcome]] = {}
 
     def secrets(self) -> dict[str, str]:
@@ -108,19 +108,19 @@ class MemorySystem:
         """A person enters a record; no rule stops people. Returns its id."""
         return self.store(entity, by_us=False).id
 
-    def edit_as_person(self, kind: Kind, id: RemoteId, **fields: Any) -> None:  # noqa: A002 - the trade's word
+    def edit_as_person(self, kind: Kind, record_id: RemoteId, **fields: Any) -> None:
         """A person sets these fields of the record; None clears. Raises KeyError when it is not there."""
-        row = self._living(kind, id)
-        self.store(merged(row.entity, ENTITIES[kind](**fields)), by_us=False, id=id)
+        row = self._living(kind, record_id)
+        self.store(merged(row.entity, ENTITIES[kind](**fields)), by_us=False, over=record_id)
 
-    def delete_as_person(self, kind: Kind, id: RemoteId) -> None:  # noqa: A002
+    def delete_as_person(self, kind: Kind, record_id: RemoteId) -> None:
         """A person deletes the record for good. Raises KeyError when it is not there."""
-        self.remove(self._living(kind, id), by_us=False)
+        self.remove(self._living(kind, record_id), by_us=False)
 
-    def _living(self, kind: Kind, id: RemoteId) -> Row:  # noqa: A002
-        row = self.rows[id]
+    def _living(self, kind: Kind, record_id: RemoteId) -> Row:
+        row = self.rows[record_id]
         if row.gone or row.kind != kind:
-            raise KeyError(id)
+            raise KeyError(record_id)
         return row
 
     # Misbehaviour
@@ -141,11 +141,18 @@ class MemorySystem:
         """The next calls meet an outage: no work, a server error."""
         self._troubles += ["outage"] * times
 
-    def throttle_once(self, after_s: float) -> None:
-        """The next call is refused and told to come back ``after_s`` seconds later."""
+    def throttle_once(self, after_s: float | None) -> None:
+        """The next call is refused and told to come back ``after_s`` seconds later (None: it is not told)."""
         self._throttles.append(after_s)
 
+    def calm(self) -> None:
+        """Take back every misbehaviour that has not happened yet; withdrawn access stays withdrawn."""
+        self._troubles.clear()
+        self._throttles.clear()
+        self._failures.clear()
+
     def expire_tokens(self) -> None:
+        """Forget every access token, before its time."""
         self._tokens.clear()
 
     def revoke(self) -> None:
@@ -220,15 +227,15 @@ class MemorySystem:
     def living(self, kind: Kind) -> list[Row]:
         return [row for row in self.rows.values() if row.kind == kind and not row.gone]
 
-    def store(self, entity: Entity, *, by_us: bool, id: RemoteId | None = None) -> Row:  # noqa: A002 - the trade's word
-        """Insert, or replace what stands under the id; unchanged content moves nothing."""
+    def store(self, entity: Entity, *, by_us: bool, over: RemoteId | None = None) -> Row:
+        """Insert, or replace what stands ``over`` there; unchanged content moves nothing."""
         kind = KINDS[type(entity)]
         entity = trimmed(entity) if self.trims else entity
-        before = self.rows.get(id) if id is not None else None
+        before = self.rows.get(over) if over is not None else None
         if before is not None and before.entity == entity and not before.gone:
             return before
         return self._put(
-            Row(id=id or self.new_id(kind), kind=kind, entity=entity, version=0, changed_at=self.clock.now(), by_us=by_us)
+            Row(id=over or self.new_id(kind), kind=kind, entity=entity, version=0, changed_at=self.clock.now(), by_us=by_us)
         )
 
     def new_id(self, of: str) -> str:
@@ -251,14 +258,14 @@ class MemorySystem:
             if row.kind in channel.kinds and channel.expires_at > self.clock.now():
                 self.deliveries.append(delivery(channel, row.kind, [row.id], event=row.version))
 
-    def refuses(self, kind: Kind, entity: Entity, *, id: RemoteId | None) -> Rejected | None:  # noqa: A002
+    def refuses(self, kind: Kind, entity: Entity, *, over: RemoteId | None) -> Rejected | None:
         """Why the record must not stand like this, if so: length, uniqueness, references, then the business rules."""
         for field, most in self.places.items():
             value = value_at(entity, field)
             if isinstance(value, str) and len(value) > most:
                 return Rejected(code="TOO_LONG", field=field, reason=f"{field} holds {most} characters, not {len(value)}")
         number = entity.number
-        if isinstance(number, str) and any(row.id != id for row in self.matching(kind, Key("number", number))):
+        if isinstance(number, str) and any(row.id != over for row in self.matching(kind, Key("number", number))):
             return Rejected(code="DUPLICATE", field="number", reason=f"{kind} {number} exists already")
         if self.checks_refs and (missing := next((ref for ref in refs_of(entity) if not self._knows(ref)), None)):
             return Rejected(code="NO_SUCH_RECORD", field=missing.kind, reason=f"{missing.kind} {missing.key} is not there")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
@@ -51,6 +52,11 @@ def mark_of(cursor: Cursor | None, where: str) -> Mark:
         raise ContractBroken(
             "the flow's cursor is none of this feed's", fix="Run the flow with --full once", where=where
         ) from error
+
+
+def mark_at(reader: Reader[Any, Any], when: datetime, stamp: Field) -> Mark:
+    text = reader.rules.time.text(when)
+    return Mark(at=text if stamp.edm == "datetime" else text[:10])
 
 
 class Window:
@@ -104,6 +110,9 @@ class TimestampFeed:
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
         return await self._reader.fetch(ids)
 
+    def cursor_at(self, when: datetime) -> Cursor:
+        return mark_at(self._reader, when, self._stamp).cursor()
+
     async def changed_since(self, cursor: Cursor | None) -> AsyncGenerator[Page, None]:
         reader = self._reader
         window = Window(reader, mark_of(cursor, reader.api.where), self._stamp, reader.place.key)
@@ -127,6 +136,9 @@ class HistoryFeed:
 
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
         return await self._reader.fetch(ids)
+
+    def cursor_at(self, when: datetime) -> Cursor:
+        return mark_at(self._reader, when, self._log.time_field).cursor()
 
     async def changed_since(self, cursor: Cursor | None) -> AsyncGenerator[Page, None]:
         reader, log = self._reader, self._log

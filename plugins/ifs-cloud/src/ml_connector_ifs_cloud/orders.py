@@ -42,7 +42,7 @@ class OrderReader(Reader[OrderHeader, OrderKey]):
         )
 
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
-        if await self._line_set() is None:
+        if not ids or await self._line_set() is None:
             return await super().fetch(ids)
         headers = self.api.by_keys(await self.headers(), self.place.key, ids)
         rows, lines = await both(headers, self._lines_of(ids, OrderLine))

@@ -70,6 +70,8 @@ class Reader(ABC, Generic[H, K]):
 
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
         """Full records by id; what does not exist, or is out of scope, is absent."""
+        if not ids:
+            return []
         return await self.scattered(await self.api.by_keys(await self.headers(), self.place.key, ids))
 
     async def stubs(self, *, rows: bool, start: str = "") -> AsyncGenerator[Sequence[Stub], None]:

@@ -143,7 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ttl = span(self.channel_ttl)
         if not timedelta(minutes=1) <= ttl <= timedelta(days=7):
             raise ValueError(
-                'channel_ttl: Zoho keeps a channel for at most a week, and for an hour when asked for more; use "6d"'
+                'channel_ttl: Zoho keeps a channel for a week at most, and for an hour when asked for more; use "6d"'
             )
         for url in (self.accounts_server, self.api_domain):
             if url is not None and not url.startswith("https://") and loopback(url) is None:

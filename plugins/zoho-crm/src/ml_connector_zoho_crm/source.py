@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from ml_connector.domain import Cursor, Kind, Page, Record, RemoteId
+from ml_connector.domain import Cursor, Instant, Kind, Page, Record, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
 from ml_connector_zoho_crm import bulk, coql
@@ -84,6 +84,11 @@ class ZohoSource:
         gone = await self._deleted(plan, start, end)
         at = max(end, start.at) if start else end
         yield Page(records=tuple(gone), cursor=encode_cursor(Position(at=at, deleted=end)))
+
+    def cursor_at(self, when: Instant) -> Cursor:
+        """Everything that changed, or was deleted, at or after ``when``; the overlap comes on top."""
+        at = when.astimezone(UTC).replace(microsecond=0)
+        return encode_cursor(Position(at=at, deleted=at))
 
     async def _keyset(self, plan: Plan, start: Position | None, end: datetime) -> AsyncIterator[Page]:
         at = start.at - timedelta(seconds=self._settings.overlap_s) if start else None

@@ -1,0 +1,198 @@
+"""Zoho CRM keeps the contract, proved on its twin behind respx: accounts and deals."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import pytest
+import respx
+from ml_connector_contract_tests import (
+    Ability,
+    AuthContract,
+    ErrorsContract,
+    FeedContract,
+    LimitsContract,
+    NoticesContract,
+    SinkContract,
+    Stage,
+    TwinStage,
+)
+
+from ml_connector.domain import RemoteId
+from ml_connector.ports.notices import NoticeRequest, Subscription
+from ml_connector.twin import TwinClock
+from ml_connector_zoho_crm.plugin import SPEC
+from ml_connector_zoho_crm.twin import ZohoTwin
+
+NO_WAIT = "Zoho's 429 does not say how long to wait"
+
+
+class ZohoAccounts(TwinStage):
+    """Accounts of one organisation, matched by a custom field with the ERP's customer number."""
+
+    spec = SPEC
+    base_url = "https://www.zohoapis.eu"
+    kind = "account"
+    twin: ZohoTwin
+    reads = ("POST", "/coql")
+    writes = (None, "/Accounts")
+    token_path = "/oauth/v2/token"
+    overrides: ClassVar[Mapping[str, object]] = {"coql_page": 10}
+    cannot: Mapping[Ability, str] = {
+        "foreign links": "Zoho pages by keyset and tokens, never by links",
+        "lines": "accounts have none",
+        "removing": "accounts have no field that takes them out of use unless the user names one",
+        "telling the wait": NO_WAIT,
+    }
+    text_limit = 200
+    money = "annual_revenue"
+    concurrency = 5
+    many = 120
+    upserts = True
+
+    module: ClassVar[str] = "Accounts"
+    key_field: ClassVar[str] = "ERP_Customer_No"
+    title_field: ClassVar[str] = "Account_Name"
+    money_field: ClassVar[str] = "Annual_Revenue"
+    entered: ClassVar[Mapping[str, Any]] = {}
+
+    def make_twin(self, clock: TwinClock) -> ZohoTwin:
+        return ZohoTwin(clock=clock, erp_fields=True)
+
+    def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
+        amounts = {row["id"]: row.get(self.money_field) for row in self.twin.records(self.module).values()}
+        for number, facts in self.twin.facts(self.kind):
+            yield number, {**facts, self.money: amounts[facts["id"]]}
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        fields = {self.key_field: self.number(n), self.title_field: text or self.title(n), self.money_field: amount}
+        return self.twin.insert_as_person(self.module, **self.entered, **fields)
+
+    def edit_as_person(self, record_id: RemoteId, text: str) -> None:
+        self.twin.edit_as_person(self.module, record_id, **{self.title_field: text})
+
+    def delete_as_person(self, record_id: RemoteId) -> None:
+        self.twin.delete_as_person(self.module, record_id)
+
+    def expire_tokens(self) -> None:
+        self.twin.accounts.tokens.clear()
+
+    def revoke_access(self) -> None:
+        self.twin.accounts.grants.clear()
+        self.twin.accounts.tokens.clear()
+
+    def notice(self, subscription: Subscription, ids: Sequence[RemoteId]) -> NoticeRequest:
+        return self._delivered(subscription, ids)
+
+    def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
+        return self._delivered(
+            subscription, ids, **({"token": "a guess"} if wrong == "token" else {"channel_id": "1700000000000"})
+        )
+
+    def channels(self) -> int:
+        return sum(channel.expires > self.clock.now() for channel in self.twin.watch.channels.values())
+
+    def forget_channels(self) -> None:
+        self.twin.watch.channels.clear()
+
+    def _delivered(self, subscription: Subscription, ids: Sequence[RemoteId], **fakes: object) -> NoticeRequest:
+        """The delivery that a person's edit causes, told of these ids."""
+        some = next(iter(self.twin.records(self.module)), None) or self.put_as_person(999)
+        self.edit_as_person(some, f"Acme {len(self.twin.deliveries)} at {self.clock.now().isoformat()}")
+        url, body = self.twin.deliveries[-1]
+        told = {**msgspec.json.decode(body), "ids": list(ids), **fakes}
+        parts = urlsplit(url)
+        return NoticeRequest(
+            path_token=parts.path.rpartition("/")[2],
+            query=dict(parse_qsl(parts.query)),
+            headers={"content-type": "application/json"},
+            body=msgspec.json.encode(told),
+        )
+
+
+class ZohoDeals(ZohoAccounts):
+    """Deals, matched by a custom field with the ERP's order number."""
+
+    kind = "deal"
+    writes = (None, "/Deals")
+    cannot: Mapping[Ability, str] = {
+        "lines": 'deals have lines only with order_lines = "sales_order" or "custom_subform"',
+        "removing": "deals have no field that takes them out of use unless the user names one",
+        "telling the wait": NO_WAIT,
+    }
+    text_limit = 120
+    clearable = "next_step"
+    money = "amount"
+    module = "Deals"
+    key_field = "ERP_Order_No"
+    title_field = "Deal_Name"
+    money_field = "Amount"
+    entered: ClassVar[Mapping[str, Any]] = {"Stage": "Qualification", "Closing_Date": "2026-03-31"}
+
+    def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
+        steps = {row["id"]: row.get("Next_Step") for row in self.twin.records(self.module).values()}
+        for number, facts in self.twin.facts(self.kind):
+            yield number, {**facts, "next_step": steps[str(facts["id"])]}
+
+    def entity(self, n: int, **fields: Any) -> Any:
+        return super().entity(n, **{"stage": "Qualification", **fields})
+
+
+def _stages(kind: type[ZohoAccounts]) -> Iterator[Stage]:
+    with respx.mock(assert_all_called=False) as router:
+        yield kind(router)
+
+
+@pytest.fixture
+def accounts() -> Iterator[Stage]:
+    yield from _stages(ZohoAccounts)
+
+
+class TestZohoAccountFeed(FeedContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
+
+
+class TestZohoDealFeed(FeedContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(ZohoDeals)
+
+
+class TestZohoAccountSink(SinkContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
+
+
+class TestZohoDealSink(SinkContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(ZohoDeals)
+
+
+class TestZohoAuth(AuthContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
+
+
+class TestZohoLimits(LimitsContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
+
+
+class TestZohoErrors(ErrorsContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
+
+
+class TestZohoNotices(NoticesContract):
+    @pytest.fixture
+    def stage(self, accounts: Stage) -> Stage:
+        return accounts
