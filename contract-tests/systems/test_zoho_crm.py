@@ -1,5 +1,6 @@
 """Zoho CRM keeps the contract, proved on its twin behind respx: accounts and deals."""
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -8,6 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 import respx
+
+from ml_connector.domain import Kind, Line, Ref, RemoteId
+from ml_connector.ports.notices import NoticeRequest, Subscription
+from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
@@ -19,10 +24,6 @@ from ml_connector_contract_tests import (
     Stage,
     TwinStage,
 )
-
-from ml_connector.domain import RemoteId
-from ml_connector.ports.notices import NoticeRequest, Subscription
-from ml_connector.twin import TwinClock
 from ml_connector_zoho_crm.plugin import SPEC
 from ml_connector_zoho_crm.twin import ZohoTwin
 
@@ -34,7 +35,7 @@ class ZohoAccounts(TwinStage):
 
     spec = SPEC
     base_url = "https://www.zohoapis.eu"
-    kind = "account"
+    kind: Kind = "account"
     twin: ZohoTwin
     reads = ("POST", "/coql")
     writes = (None, "/Accounts")
@@ -137,7 +138,45 @@ class ZohoDeals(ZohoAccounts):
             yield number, {**facts, "next_step": steps[str(facts["id"])]}
 
     def entity(self, n: int, **fields: Any) -> Any:
-        return super().entity(n, **{"stage": "Qualification", **fields})
+        return super().entity(n, **{"stage": "Qualification", "closing_on": dt.date(2026, 3, 31), **fields})
+
+
+class ZohoOrders(ZohoAccounts):
+    """Sales orders with their line items, for an account and a product that are there."""
+
+    kind = "order"
+    writes = (None, "/Sales_Orders")
+    overrides: ClassVar[Mapping[str, object]] = {"coql_page": 10, "retire": {"order": {"Status": "Cancelled"}}}
+    cannot: Mapping[Ability, str] = {
+        "amounts": "Zoho computes the total from the lines",
+        "telling the wait": NO_WAIT,
+    }
+    text_limit = 120
+    clearable = "customer_reference"
+    module = "Sales_Orders"
+    key_field = "ERP_Order_No"
+    title_field = "Subject"
+    many = 25
+
+    def __init__(self, router: respx.Router) -> None:
+        super().__init__(router)
+        self.buyer = self.twin.insert_as_person("Accounts", Account_Name="Acme")
+        self.product = self.twin.insert_as_person("Products", Product_Name="Gearbox 12", ERP_Item_No="GB-12")
+
+    def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
+        for number, facts in self.twin.facts("order"):
+            yield number, {**facts, "customer_reference": facts["Purchase_Order"]}
+
+    def entity(self, n: int, **fields: Any) -> Any:
+        return super().entity(n, **{"customer": Ref("account", self.buyer), "lines": self.lines("1"), **fields})
+
+    def lines(self, *keys: str) -> tuple[Line, ...]:
+        product = Ref("product", self.product)
+        return tuple(Line(key=key, product=product, quantity=Decimal(2), unit_price=Decimal("12.50")) for key in keys)
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        fields = {self.key_field: self.number(n), self.title_field: text or self.title(n), "Account_Name": self.buyer}
+        return self.twin.insert_as_person(self.module, **fields)
 
 
 def _stages(kind: type[ZohoAccounts]) -> Iterator[Stage]:
@@ -172,6 +211,18 @@ class TestZohoDealSink(SinkContract):
     @pytest.fixture
     def stage(self) -> Iterator[Stage]:
         yield from _stages(ZohoDeals)
+
+
+class TestZohoOrderFeed(FeedContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(ZohoOrders)
+
+
+class TestZohoOrderSink(SinkContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(ZohoOrders)
 
 
 class TestZohoAuth(AuthContract):

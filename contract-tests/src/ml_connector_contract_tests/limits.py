@@ -87,7 +87,7 @@ class LimitsContract(Contract):
         """A pause of the connection holds every task and loses none."""
         stage.needs("throttling", "entering")
         ids = [stage.put_as_person(n) for n in range(8)]
-        await stage.probe()
+        await stage.source.fetch(ids[:1])
         stage.throttle_next_call(3, times=2)
         answers = await asyncio.gather(*(stage.source.fetch([one]) for one in ids))
         assert [record.id for [record] in answers] == ids

@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import pytest
 
-from ml_connector.domain import ENTITIES, UNSET, Cursor, Entity, Kind, Money, Page, Record, RemoteId, Stub
+from ml_connector.domain import ENTITIES, UNSET, Cursor, Entity, Kind, Line, Money, Page, Record, RemoteId, Stub
 from ml_connector.ports.notices import NoticeRequest, Notices, Subscription
 from ml_connector.ports.sink import Create, Key, Outcome, Sink, Write
 from ml_connector.ports.source import Feed, Source, Sweep
@@ -131,6 +131,10 @@ class Stage:
         """The n-th record, such that the vendor refuses it: too long a text, unless the author knows better."""
         self.needs("text limit")
         return self.entity(n, **{self.text: "x" * (self.text_limit + 1)})
+
+    def lines(self, *keys: str) -> tuple[Line, ...]:
+        """One line per key."""
+        return tuple(Line(key=key, description=f"Item {key}", quantity=Decimal(2)) for key in keys)
 
     def create(self, n: int, **fields: Any) -> Create:
         return Create(key=self.key(n), entity=self.entity(n, **fields))

@@ -1,7 +1,7 @@
 """A stage over a plugin and its twin behind respx: the faults, counts and settings that every twin has alike."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, ClassVar
@@ -41,7 +41,7 @@ class TwinStage(Stage):
         self._tokens = MemoryTokens()
         self._calls = self._mints = self._in_flight = self._peak = 0
         self._abroad: list[str] = []
-        self._answers: list[httpx.Response] = []
+        self._alterations: list[Callable[[httpx.Response], httpx.Response]] = []
         router.route().mock(side_effect=self._answer)
 
     def make_twin(self, clock: TwinClock) -> Twin:
@@ -78,7 +78,11 @@ class TwinStage(Stage):
         self.twin.faults.add(Fault("expire_tokens", method=self.reads[0], path=self.reads[1]))
 
     def redirect_next_call(self) -> None:
-        self._answers.append(httpx.Response(302, headers={"location": ELSEWHERE}))
+        self.alter_next_answer(lambda _: httpx.Response(302, headers={"location": ELSEWHERE}))
+
+    def alter_next_answer(self, alteration: Callable[[httpx.Response], httpx.Response], *, times: int = 1) -> None:
+        """What the twin says to the next reads is changed on its way."""
+        self._alterations += [alteration] * times
 
     def calls(self) -> int:
         return self._calls
@@ -114,8 +118,8 @@ class TwinStage(Stage):
                 await asyncio.sleep(0)
             if not str(request.url).startswith(self.base_url):
                 self._abroad.append(request.url.host)
-            if self._answers and self._is(request, self.reads):
-                return self._answers.pop(0)
-            return await answer(self.twin, request)
+            told = await answer(self.twin, request)
+            altered = self._alterations and self._is(request, self.reads)
+            return self._alterations.pop(0)(told) if altered else told
         finally:
             self._in_flight -= 1

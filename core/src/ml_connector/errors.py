@@ -74,7 +74,11 @@ class ContractBroken(ConnectorError):
 
 
 class LeaseHeld(ConnectorError):
-    """Another runner holds the flow; leave it alone. Exit code 4."""
+    """Another runner (``owner``) holds the flow; leave it alone. Exit code 4."""
+
+    def __init__(self, what: str, *, owner: str, fix: str = "", where: str = "") -> None:
+        super().__init__(what, fix=fix, where=where)
+        self.owner = owner
 
 
 class LeaseLost(ConnectorError):

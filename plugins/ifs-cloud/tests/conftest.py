@@ -70,7 +70,7 @@ class Server:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "/auth/realms/" in request.url.path:
-            return httpx.Response(200, json={"access_token": "t", "expires_in": 180, "token_type": "Bearer"})
+            return httpx.Response(200, json={"access_token": "made-up-token", "expires_in": 180, "token_type": "Bearer"})
         self.raw.append(request.url.raw_path.decode())
         told = unquote(request.url.raw_path.decode().partition("/projection/v1/")[2])
         self.asked.append(told)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ml_connector.errors import AuthRejected, ContractBroken, RecordRejected, RetryLater, Throttled, Unavailable
+from ml_connector.errors import ContractBroken, RecordRejected, RetryLater, Throttled, Unavailable
 from ml_connector.testing import ManualClock
 from ml_connector_adapters.http import Answer, TokenRefused
 from ml_connector_ifs_cloud.errors import NotFound, NotServed, judge_for
@@ -101,7 +101,8 @@ def test_an_unknown_property_is_named(judged):
 @pytest.mark.parametrize("status", [200, 302])
 def test_a_login_page_is_a_matter_of_settings_not_data(judged, status):
     error = judged(status, html=True)
-    assert type(error) is AuthRejected
+    assert isinstance(error, TokenRefused)
+    assert error.unsure
     assert "realm" in error.fix
 
 

@@ -202,6 +202,6 @@ def test_a_company_that_keeps_no_credit_data_clears_the_limit():
     assert (entity.credit_limit, entity.credit_blocked, entity.payment_terms) == (None, None, None)
 
 
-@pytest.mark.parametrize(("ifs", "ours"), [("Customer", "customer"), ("EndCustomer", "end_customer"), (None, None)])
-def test_categories_in_our_words(ifs, ours):
-    assert account_of(CustomerCategory=ifs).category == ours
+@pytest.mark.parametrize("category", ["Customer", "Prospect", "EndCustomer", None])
+def test_a_category_keeps_its_word(category):
+    assert account_of(CustomerCategory=category).category == category

@@ -71,7 +71,7 @@ def test_the_token_goes_nowhere_else(make_settings, url):
 async def test_the_latest_token_answer_says_where_the_api_is(zoho):
     there = {"accounts_server": "https://accounts.zoho.eu", "api_domain": "https://www.zohoapis.com"}
     world = zoho(twin={"api_domain": "https://www.zohoapis.eu"}, **there)
-    await world.connection.sources["account"].fetch([])
+    await world.connection.sinks["account"].accepts()
     assert world.host.tokens.token.api_domain == "https://www.zohoapis.eu"
 
 
@@ -79,7 +79,7 @@ async def test_a_domain_outside_the_list_gets_no_token(zoho):
     accounts = "https://accounts.zoho.eu"
     world = zoho(twin={"api_domain": "https://www.zohoapis.evil.example"}, accounts_server=accounts)
     with pytest.raises(ContractBroken, match="evil"):
-        await world.connection.sources["account"].fetch([])
+        await world.connection.sinks["account"].accepts()
     assert world.paths("GET", "settings") == []
 
 
@@ -87,19 +87,19 @@ async def test_a_revoked_refresh_token_pauses_until_a_person_acts(zoho):
     world = zoho()
     world.twin.accounts.grants.clear()
     with pytest.raises(AuthRejected, match="invalid_code"):
-        await world.connection.sources["account"].fetch([])
+        await world.connection.sinks["account"].accepts()
 
 
 async def test_client_credentials_work_without_a_refresh_token(zoho):
     world = zoho(grant="client_credentials", scope="ZohoCRM.modules.ALL", soid="ZohoCRM.100")
     with pytest.raises(AuthRejected):
-        await world.connection.sources["account"].fetch([])
+        await world.connection.sinks["account"].accepts()
     assert world.paths("POST", "oauth")
 
 
 async def test_no_secret_and_no_token_shows_in_errors_or_reprs(zoho):
     world = zoho()
-    await world.connection.sources["account"].fetch([])
+    await world.connection.sinks["account"].accepts()
     world.twin.faults.add(
         Fault(kind="status", status=400, body=b'{"code":"INVALID_MODULE","message":"m"}', path="coql", times=2)
     )

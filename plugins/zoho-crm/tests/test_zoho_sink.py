@@ -67,7 +67,7 @@ async def test_one_refused_account_is_told_and_the_rest_still_arrive(zoho, mode)
     good, orphan, nameless = await world.connection.sinks["account"].write(writes)
     assert isinstance(good, Written)
     assert isinstance(orphan, Rejected)
-    assert orphan.code == "INVALID_DATA"
+    assert (orphan.code, orphan.field) == ("INVALID_DATA", "parent")
     assert (nameless.code, nameless.field) == ("MANDATORY_NOT_FOUND", "name")
     assert stored(world) == ["Acme"]
 
@@ -106,6 +106,18 @@ async def test_an_account_that_sam_changed_is_a_conflict_and_keeps_what_sam_wrot
     assert world.twin.records("Accounts")[there.id]["Phone"] == "555-0199"
 
 
+async def test_a_later_write_to_one_record_does_not_open_the_guard_of_another(zoho):
+    world = zoho()
+    sink = world.connection.sinks["account"]
+    there = await acme(world)
+    world.twin.edit_as_person("Accounts", there.id, Phone="555-0199")
+    world.pass_time(seconds=10)
+    (beta,) = await sink.write([create("C-200", name="Beta")])
+    writes = [Update(id=one.id, changes=Account(phone="555-0100"), version=one.version) for one in (there, beta)]
+    assert [type(outcome) for outcome in await sink.write(writes)] == [Conflict, Written]
+    assert world.twin.records("Accounts")[there.id]["Phone"] == "555-0199"
+
+
 async def test_an_edit_between_the_look_and_the_write_is_refused_for_that_record_alone(zoho):
     world = zoho()
     sink = world.connection.sinks["account"]
@@ -124,6 +136,33 @@ async def test_an_edit_between_the_look_and_the_write_is_refused_for_that_record
     assert moved.current == "2026-03-02T12:00:11+00:00"
     assert isinstance(written, Written)
     assert world.twin.records("Accounts")[first.id]["Phone"] == "555-0199"
+
+
+MOVED = b'{"code":"ALREADY_MODIFIED","status":"error","message":"m","details":{"Modified_Time":"2026-03-02T17:30:00+05:30"}}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [MOVED, b'{"data":[%s]}' % MOVED, b'{"data":[%s,%s]}' % (MOVED, MOVED)],
+    ids=["for the call", "one for all", "each, though none moved"],
+)
+async def test_a_refusal_of_the_whole_call_is_sorted_out_record_by_record(zoho, body):
+    world = zoho()
+    sink = world.connection.sinks["account"]
+    there = await sink.write([create("C-100", name="Acme"), create("C-200", name="Beta")])
+    world.pass_time(seconds=10)
+    world.twin.faults.add(Fault(kind="status", status=412, method="PUT", body=body))
+    outcomes = await sink.write([Update(id=one.id, changes=Account(fax="1"), version=one.version) for one in there])
+    assert [type(outcome) for outcome in outcomes] == [Written, Written]
+    assert len(world.paths("PUT", "Accounts")) == 3
+
+
+@pytest.mark.parametrize("body", [b'{"data":[]}', b'{"data":[{"code":"SUCCESS","status":"success"}]}', b"{}", b'{"data":'])
+async def test_an_answer_that_does_not_account_for_every_record_is_unknown(zoho, body):
+    world = zoho()
+    world.twin.faults.add(Fault(kind="status", status=200, path="upsert", body=body))
+    outcomes = await world.connection.sinks["account"].write([create("C-100", name="Acme"), create("C-200", name="Beta")])
+    assert [type(outcome) for outcome in outcomes] == [Unknown, Unknown]
 
 
 async def test_an_account_that_is_gone_is_a_conflict_with_nothing(zoho):

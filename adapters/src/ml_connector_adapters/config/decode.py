@@ -2,8 +2,9 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -54,6 +55,12 @@ def join(path: str, key: str) -> str:
     return f"{path}.{shown}" if path else shown
 
 
+def misspelt(found: Iterable[str], known: Iterable[str]) -> set[str]:
+    """What the unknown names probably mean: told as a misspelling once, it is not told again as missing."""
+    names = list(known)
+    return {near for key in found if key not in names for near in get_close_matches(key, names, n=1)}
+
+
 def span(text: str) -> dt.timedelta:
     """Read "90s", "15m", "1h" or "1d". Raises ValueError."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII)
@@ -94,8 +101,9 @@ class Decoder:
                     values[fields[key].name] = decoded
             elif key != tag_field(kind):
                 self.mistakes.add(join(path, key), f"unknown setting{nearest(key, fields)}")
+        meant = misspelt(found, fields)
         for key, field in fields.items():
-            if field.required and key not in found:
+            if field.required and key not in found and key not in meant:
                 self.mistakes.add(join(path, key), f"missing. Expected {expected(field.type)}")
         return values
 

@@ -15,7 +15,7 @@ from ml_connector.errors import ConfigError
 from ml_connector.flows import Flow, in_order
 from ml_connector.system import SystemSpec
 from ml_connector_adapters.config.connections import ConnectionConfig, read_connection, system_of
-from ml_connector_adapters.config.decode import BAD, Decoder, Mistakes, join
+from ml_connector_adapters.config.decode import BAD, Decoder, Mistakes, join, misspelt
 from ml_connector_adapters.config.flows import FlowReader, check_circles
 from ml_connector_adapters.config.kinds import shown
 from ml_connector_adapters.words import nearest
@@ -111,15 +111,13 @@ def _read(file: Path, systems: Mapping[str, SystemSpec], mistakes: Mistakes) -> 
     found = _parse(file, mistakes)
     if found is None:
         return None
-    decoder = Decoder(mistakes)
-    for section in found:
-        if section not in _SECTIONS:
-            mistakes.add(join("", section), f"unknown section{nearest(section, _SECTIONS)}")
+    decoder, found = Decoder(mistakes), _known_sections(found, mistakes)
     head = decoder.struct(found.get("workspace", {}), WorkspaceTable, "workspace")
+    state, public_url = ("", None) if head is BAD else (_state(head, file, mistakes), _public_url(head, mistakes))
     raw_connections = _section(found, "connections", mistakes)
     raw_flows = _section(found, "flows", mistakes)
     raw_tables = _section(found, "tables", mistakes)
-    if not raw_connections and "connections" not in found:
+    if "connections" not in found:
         mistakes.add("connections", "missing. Expected a table for each system: [connections.NAME]")
     connections = {name: read_connection(name, one, systems, decoder) for name, one in raw_connections.items()}
     tables = {name: _table(one, join("tables", name), mistakes) for name, one in raw_tables.items()}
@@ -129,7 +127,6 @@ def _read(file: Path, systems: Mapping[str, SystemSpec], mistakes: Mistakes) -> 
     check_circles(reader.after, decoder)
     if head is BAD:
         return None
-    state, public_url = _state(head, file, mistakes), _public_url(head, mistakes)
     return Workspace(
         name=head.name,
         state=state,
@@ -153,6 +150,17 @@ def _parse(file: Path, mistakes: Mistakes) -> dict[str, Any] | None:
     return None
 
 
+def _known_sections(found: dict[str, Any], mistakes: Mistakes) -> dict[str, Any]:
+    """The sections there are. A misspelt one is told, and then read as what it means."""
+    known = {name: content for name, content in found.items() if name in _SECTIONS}
+    for name, content in found.items():
+        if name not in _SECTIONS:
+            mistakes.add(join("", name), f"unknown section{nearest(name, _SECTIONS)}")
+            for meant in misspelt([name], _SECTIONS):
+                known.setdefault(meant, content)
+    return known
+
+
 def _section(found: Mapping[str, Any], section: str, mistakes: Mistakes) -> dict[str, Any]:
     """Name → whatever stands there, of one of the sections that hold named tables."""
     named = found.get(section, {})
@@ -171,8 +179,9 @@ def _table(found: Any, path: str, mistakes: Mistakes) -> Table:
         mistakes.add(path, f"found {shown(found, path)}. Expected a table")
         return {}
     good = {key: value for key, value in found.items() if isinstance(value, (str, int, Decimal))}
-    for key in found.keys() - good.keys():
-        mistakes.add(join(path, key), f"found {shown(found[key], path)}. Expected a text, a number, true or false")
+    for key, value in found.items():
+        if key not in good:
+            mistakes.add(join(path, key), f"found {shown(value, path)}. Expected a text, a number, true or false")
     return good
 
 
@@ -189,7 +198,7 @@ def _state(head: WorkspaceTable, file: Path, mistakes: Mistakes) -> str:
         told = "it names no file, and what is kept in memory is lost at the end"
     else:
         told = f'"{scheme[:20]}" is no database for state' if there else "this is no address of a database"
-    mistakes.add("workspace.state", f"{told}. Write sqlite:///FILE.db or postgresql://USER@HOST/DATABASE")
+    mistakes.add("workspace.state", f"{told}. Write sqlite:///FILE.db or postgresql://HOST/DATABASE")
     return state
 
 

@@ -22,7 +22,6 @@ _MATCH: Final = ("number",)
 _TWO_WAY: Final = ("between", "owner", "owners")
 _ONE_WAY: Final = "For both ways write two flows, one per direction, each with the fields that it may touch"
 _CRON: Final = 'Write minute, hour, day, month and weekday: "*/15 6-20 * * 1-5"'
-_QUOTES: Final = ". A text stands between single quotes: 'Planned'"
 
 
 class FlowTable(
@@ -47,7 +46,10 @@ class FlowTable(
     cron: Annotated[str | None, Meta(description='When it runs, in UTC: "*/15 6-20 * * 1-5".')] = None
     where: Annotated[str | None, Meta(description="Expression over the source record; what is false is skipped.")] = None
     sets: Annotated[dict[str, str], Meta(description="Target field → expression over the source record.")] = {}
-    fields: Annotated[tuple[str, ...] | None, Meta(description="Fields of the target that are touched; left out, all.")] = None
+    fields: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1)] | None,
+        Meta(description="Fields of the target that are touched; left out, all."),
+    ] = None
     writes: Annotated[Literal["create+update", "create", "update"], Meta(description="What may be done there.")] = (
         "create+update"
     )
@@ -83,20 +85,18 @@ class FlowReader:
         self.after[name] = given.get("after", ())
         kind: Kind | None = given.get("entity")
         target = self._target(given, path)
-        self._connection(given, "left", kind, path)
-        self._connection(given, "right", target, path)
         if "left" in given and given["left"] == given.get("right"):
             self._mistakes.add(f"{path}.to", f'"{given["right"]}" is where the records come from. Name another connection')
+        elif self._connection(given, "left", kind, path) or target != kind:
+            self._connection(given, "right", target, path)
         for one in given.get("after", ()):
             if one not in self._names:
                 self._mistakes.add(f"{path}.after", f'no flow "{one}"{nearest(one, self._names - {name})}')
         self._whole_fields(given, "match", target, path)
         self._whole_fields(given, "fields", target, path)
-        schedule, where, sets = (
-            self._schedule(given, path),
-            self._where(given, kind, path),
-            self._sets(given, kind, target, path),
-        )
+        schedule = self._schedule(given, path)
+        where = self._where(given, kind, path)
+        sets = self._sets(given, kind, target, path)
         if len(self._mistakes) > before or kind is None or target is None:
             return None
         return Flow(
@@ -141,21 +141,22 @@ class FlowReader:
         self._mistakes.add(f"{path}.as", f"{kind} cannot become {target}. It can become {' or '.join(known) or 'nothing else'}")
         return None
 
-    def _connection(self, given: Mapping[str, Any], side: Literal["left", "right"], kind: Kind | None, path: str) -> None:
-        """Whether the connection exists and reads (left) or writes (right) that kind."""
+    def _connection(self, given: Mapping[str, Any], side: Literal["left", "right"], kind: Kind | None, path: str) -> bool:
+        """Tell a connection that is not there, or that does not read (left) or write (right) the kind: then False."""
         if side not in given:
-            return
+            return True
         name, key = given[side], "from" if side == "left" else "to"
         if name not in self._connections:
             self._mistakes.add(f"{path}.{key}", f'no connection "{name}"{nearest(name, self._connections)}')
-            return
+            return True
         system = self._connections[name]
         if system is None or kind is None:
-            return
+            return True
         able, verb = (system.reads, "read") if side == "left" else (system.writes, "write")
         if kind not in able:
             where = f"{path}.as" if side == "right" and "as_" in given else f"{path}.entity"
             self._mistakes.add(where, f"{system.name} does not {verb} {kind}. It {verb}s {', '.join(able) or 'nothing'}")
+        return kind in able
 
     def _schedule(self, given: Mapping[str, Any], path: str) -> Schedule:
         every, cron = given.get("every"), given.get("cron")
@@ -204,8 +205,8 @@ class FlowReader:
             return None
         for name in used:
             if kind is not None and (wrong := unreadable(name, kind)):
-                quoted = f'"{name}"' in text
-                self._mistakes.add(path, wrong + (_QUOTES if quoted else ""))
+                quoted = f"{kind} has no field \"{name}\". A text stands between single quotes: '{name}'"
+                self._mistakes.add(path, quoted if f'"{name}"' in text else wrong)
         return expression
 
     def _whole_fields(self, given: Mapping[str, Any], key: Literal["match", "fields"], target: Kind | None, path: str) -> None:

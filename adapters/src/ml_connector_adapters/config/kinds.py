@@ -24,7 +24,7 @@ _WORDS: Final[dict[Any, str]] = {
     dt.datetime: "a date with time",
     dt.timedelta: 'a span of time such as "15m"',
 }
-_BOUNDS: Final = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "pattern": "matching"}
+_BOUNDS: Final = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below", "pattern": "matching"}
 
 
 def shown(found: Any, path: str) -> str:

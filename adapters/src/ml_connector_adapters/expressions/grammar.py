@@ -1,4 +1,4 @@
-"""Text to syntax tree: JMESPath's own parser, with exact literals, and mistakes told in words and by character."""
+"""Text to syntax tree: JMESPath's own parser with two repairs, and mistakes told in words and by character."""
 
 import json
 from decimal import Decimal
@@ -12,6 +12,7 @@ Node: TypeAlias = dict[str, Any]
 """``type`` and, by type, ``value`` and ``children``, as jmespath.ast builds them. Never changed once parsed."""
 
 _DEEPEST: Final = 100
+_ABOVE_COMPARISON: Final = Parser.BINDING_POWER["eq"] + 1
 _TEXT: Final = "A text stands between single quotes: 'Planned'"
 _HINTS: Final = {
     "NUMBER": "A number stands between backticks: `0`",
@@ -61,6 +62,10 @@ class _Parser(Parser):  # type: ignore[misc]
             token = self._lookahead_token(0)
             raise ParseError(token["start"], token["value"], token["type"], "unexpected")
         return ParsedResult(expression, tree).parsed
+
+    def _token_nud_not(self, _: dict[str, Any]) -> Any:
+        """``!extra.rush`` is not(extra.rush). JMESPath 1.x reads (not extra).rush, which is null whatever the record says."""
+        return {"type": "not_expression", "children": [self._expression(_ABOVE_COMPARISON)]}
 
 
 def _refuse(constant: str) -> Any:

@@ -84,7 +84,13 @@ Judge: TypeAlias = Callable[[Answer], ConnectorError | None]
 
 
 class TokenRefused(AuthRejected):
-    """A judge's word for "this token is expired or invalid": the client gets another and repeats once, then raises it."""
+    """A judge's word for "this token is expired or invalid": the client gets another and repeats once, then raises it.
+
+    ``unsure``: the answer does not say whether the request was worked on (a sign-in page with 200), so that only a repeatable
+    one is sent again.
+    """
+
+    unsure = False
 
 
 class HttpClient:
@@ -196,7 +202,7 @@ class HttpClient:
                     outcome = error
             if isinstance(outcome, Answer):
                 return outcome
-            if isinstance(outcome, TokenRefused) and refused is None and token is not None:
+            if isinstance(outcome, TokenRefused) and refused is None and token is not None and (repeatable or not outcome.unsure):
                 refused = token
                 continue
             if not isinstance(outcome, RetryLater):

@@ -1,7 +1,5 @@
 """The composition root: the one module that knows dependency-injector. Open things come in, finished objects go out."""
 
-import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -17,6 +15,7 @@ from ml_connector_adapters import telemetry as otel
 from ml_connector_adapters.clock import SystemClock
 from ml_connector_adapters.config import Workspace
 from ml_connector_adapters.runner.host import ConnectionHost, ConnectionTokens
+from ml_connector_adapters.runner.owner import this_process
 from ml_connector_adapters.runner.worker import Worker
 from ml_connector_adapters.store import Store, open_store
 from ml_connector_adapters.vault import Vault
@@ -25,11 +24,6 @@ from ml_connector_adapters.vault import Vault
 def new_id() -> str:
     """Random, unique, sortable by nothing: 32 hex digits."""
     return uuid4().hex
-
-
-def owner() -> str:
-    """This process, as leases name it to people."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Root(containers.DeclarativeContainer):
@@ -48,7 +42,7 @@ class Root(containers.DeclarativeContainer):
         clock=clock,
         telemetry=telemetry,
         new_id=providers.Object(new_id),
-        owner=providers.Callable(owner),
+        owner=providers.Callable(this_process),
         flows=workspace.provided.flows,
     )
     worker = providers.Singleton(Worker, world, connections)

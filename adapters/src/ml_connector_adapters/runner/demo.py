@@ -65,9 +65,19 @@ def _write_config(home: Path, recipe: str, ends: Mapping[str, tuple[str, Twin, s
     lines = ["[workspace]", 'name = "demo"', 'state = "sqlite:///demo.db"']
     for role, (system, twin, url) in ends.items():
         lines += ["", f"[connections.{flow[role]}]", f'system = "{system}"']
-        lines += [f"{name} = {json.dumps(value)}" for name, value in twin.settings(url).items()]
+        lines += [f"{name} = {_toml(value)}" for name, value in twin.settings(url).items()]
     lines += ["", recipe[recipe.index("[flows.") :]]
     (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + " }"
+    return json.dumps(value)
+
+
+class Over(Exception):
+    """The story cannot go on."""
 
 
 class Story:
@@ -80,6 +90,22 @@ class Story:
         self._began = time.monotonic()
 
     async def tell(self) -> int:
+        """Every chapter; 0 when nothing was found wanting."""
+        try:
+            await self._chapters()
+        except Over as over:
+            self._must(False, str(over))
+        seconds = time.monotonic() - self._began
+        calls = f"{len(self._erp.calls):,} + {len(self._crm.calls):,} calls"
+        if self._wrong:
+            say.print(f"\n[bold red]Something is wrong[/] after {seconds:.0f} s, {calls}:")
+            for wrong in self._wrong:
+                say.print(f"  {wrong}", markup=False)
+            return 1
+        say.print(f"\n[bold green]Both sides agree[/] after {seconds:.0f} s, {calls}.")
+        return 0
+
+    async def _chapters(self) -> None:
         orders = self._records * 5 // 2
         self._erp.fill(self._records, orders)
         await self._prepare()
@@ -97,24 +123,17 @@ class Story:
         code, told = await self._run("audit", "verify")
         self._must(code == 0, f"the audit does not verify: {told}")
         say.print(told.strip())
-        seconds = time.monotonic() - self._began
-        calls = f"{len(self._erp.calls):,} + {len(self._crm.calls):,} calls"
-        if self._wrong:
-            say.print(f"\n[bold red]Something is wrong[/] after {seconds:.0f} s, {calls}:")
-            for wrong in self._wrong:
-                say.print(f"  {wrong}", markup=False)
-            return 1
-        say.print(f"\n[bold green]Both sides agree[/] after {seconds:.0f} s, {calls}.")
-        return 0
 
     async def _prepare(self) -> None:
         for twin in (self._erp, self._crm):
             for name, value in twin.secrets().items():
                 code, _ = await self._run("secrets", "set", name, stdin=value)
-                self._must(code == 0, f"the secret {name} was not kept")
+                if code != 0:
+                    raise Over(f"the secret {name} was not kept")
         code, told = await self._run("ping", "--fix")
         say.print(told.strip(), markup=False)
-        self._must(code == 0, "a system is not fit")
+        if code != 0:
+            raise Over("a system is not fit")
 
     async def _edits(self) -> None:
         self._chapter(f"People edit {EDITED['account']} customers and {EDITED['order']} orders: exactly those arrive")
@@ -221,7 +240,9 @@ class Story:
         runs: list[dict[str, Any]] = [result["run"] for result in results if result["run"]]
         for run in runs:
             counts = run["counts"]
-            self._must(counts["read"] == sum(counts[term] for term in TERMS[1:]), f"the ledger of {run['flow']} does not add up")
+            self._must(
+                counts["read"] == sum(counts[term] for term in TERMS[1:]), f"the ledger of {run['flow']} does not add up"
+            )
             told = ", ".join(f"{term} {counts[term]:,}" for term in TERMS if counts[term])
             say.print(f"{run['flow']}: {run['outcome']}: {told or 'nothing'}")
         say.print(f"[dim]{time.monotonic() - began:.1f} s[/]")

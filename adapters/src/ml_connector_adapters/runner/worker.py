@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +14,7 @@ from ml_connector.flows import Flow
 from ml_connector.ports.state import Run
 from ml_connector.system import Connection
 from ml_connector.use_cases.run_flow import Ends, World, run_flow
+from ml_connector_adapters.runner.owner import is_dead
 
 log = logging.getLogger("ml_connector")
 
@@ -68,8 +70,17 @@ class Worker:
             if started is not None:
                 started(run)
 
+        async def once() -> Run:
+            return await run_flow(flow, self.ends(flow), self.world, full=full, since=since, stop=stop, started=begin)
+
         try:
-            run = await run_flow(flow, self.ends(flow), self.world, full=full, since=since, stop=stop, started=begin)
+            try:
+                run = await once()
+            except LeaseHeld as held:
+                if not is_dead(held.owner):
+                    raise
+                await self.world.state.leases.bury(flow.name, held.owner)
+                run = await once()
         except ConnectorError as error:
             await self._pause(flow, error)
             return Result(flow=flow.name, run=runs[0] if runs else None, error=error)
@@ -88,7 +99,8 @@ class Worker:
         return Ends(source=source, sink=sink, target=right.sources.get(flow.target))
 
     async def _pause(self, flow: Flow, error: ConnectorError) -> None:
-        connection = error.where if error.where in (flow.left, flow.right) else flow.left
+        words = re.findall(r"[\w-]+", error.where)
+        connection = flow.right if flow.right in words else flow.left
         until: datetime | None
         if isinstance(error, AuthRejected):
             until = None

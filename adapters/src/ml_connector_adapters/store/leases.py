@@ -35,6 +35,7 @@ class SqlLeases:
                 holder, end = row.one()
                 raise LeaseHeld(
                     f"{holder} is at work on it and holds it until {from_micros(end):%Y-%m-%d %H:%M:%S} UTC",
+                    owner=holder,
                     fix="Leave it alone; if that process is dead, the flow is free at that time",
                     where=flow,
                 )
@@ -53,6 +54,11 @@ class SqlLeases:
         """Does nothing when it is no longer ours."""
         async with self._db.writing() as connection:
             await connection.execute(update(LEASES).where(_ours(lease)).values(owner="", until=0))
+
+    async def bury(self, flow: str, owner: str) -> None:
+        async with self._db.writing() as connection:
+            dead = and_(LEASES.c.flow == flow, LEASES.c.owner == owner)
+            await connection.execute(update(LEASES).where(dead).values(owner="", until=0))
 
 
 async def hold(connection: AsyncConnection, lease: Lease) -> None:

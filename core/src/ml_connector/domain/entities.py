@@ -52,7 +52,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_o
 class Account(_Entity, frozen=True):
     """A customer or prospect company."""
 
-    category: Unset[str] = UNSET  # "customer", "prospect" …
+    category: Unset[str] = UNSET  # "Customer", "Prospect" …
     tax_id: Unset[str] = UNSET
     phone: Unset[str] = UNSET
     fax: Unset[str] = UNSET

@@ -285,6 +285,10 @@ class Leases(Protocol):
 
     async def release(self, lease: Lease) -> None: ...
 
+    async def bury(self, flow: str, owner: str) -> None:
+        """End the lease of an owner that is known to be dead; nothing happens when somebody else holds the flow."""
+        ...
+
 
 class Inbox(Protocol):
     """Notices that wait for their flow."""

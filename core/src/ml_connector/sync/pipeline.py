@@ -1,6 +1,7 @@
 """The stages of one run, overlapped: while a batch is written the next is read, in memory bounded by batch sizes.
 
-A failure anywhere stops the reading; what is already on its way is finished and settled, then the failure is raised.
+A failing source ends the reading, and what it gave is still written; a failing sink ends the writing, and what was written is
+still settled. Then the failure is raised.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ class Pipeline:
         self._flying: dict[RemoteId, Version | None] = {}
         self._landed = asyncio.Condition()
         self._failure: ConnectorError | None = None
+        self._broken_source: ConnectorError | None = None
 
     async def carry(self, batches: AsyncIterator[Batch], position: Callable[[Cursor], Cursor] | None = None) -> bool:
         """Carry every batch to its settlement; True when the stream ended by itself, False when ``stop`` ended it.
@@ -73,8 +75,8 @@ class Pipeline:
                 await self._ended.put(None)
         except BaseExceptionGroup as group:  # one task's error, as itself
             raise group.exceptions[0] from None
-        if self._failure is not None:
-            raise self._failure
+        if error := self._failure or self._broken_source:
+            raise error
         return complete.result()
 
     async def _read(self, batches: AsyncIterator[Batch], inbox: asyncio.Queue[Batch | None]) -> bool:
@@ -85,7 +87,7 @@ class Pipeline:
                 await inbox.put(batch)
             return True
         except ConnectorError as error:
-            self._fail(error)
+            self._broken_source = error
             return False
         finally:
             await inbox.put(None)

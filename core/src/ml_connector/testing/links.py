@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from ml_connector.domain import Ref, RemoteId
+from ml_connector.errors import ContractBroken
 from ml_connector.ports.state import Link, Seen, Side, Standing
 
 _CHUNK: Final = 500
@@ -31,6 +32,22 @@ class MemoryLinks:
                         del self._ends[name]
             self.rows[link.id] = link
             self._ends |= dict.fromkeys(_names(link), link.id)
+
+    def check(self, links: Sequence[Link]) -> None:
+        """Raises ContractBroken when two links of a flow would hold one remote id on the same side."""
+        coming = {link.id: link for link in links}
+        claimed: dict[tuple[str, Side, RemoteId], Link] = {}
+        for link in coming.values():
+            for name in _names(link):
+                held = self._ends.get(name, link.id)
+                holder = claimed.setdefault(name, link if held in coming else self.rows[held])
+                if holder.id != link.id:
+                    flow, side, one = name
+                    raise ContractBroken(
+                        f"Numbers {holder.number} and {link.number} both claim the id {one} on the {side} side",
+                        fix="One record over there stands for two here: look at it, then at both numbers",
+                        where=flow,
+                    )
 
     async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]:
         found = await self.by_id(flow, side, ids)

@@ -5,16 +5,19 @@ import copy
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from ml_connector.domain import Cursor, Kind, RemoteId, UnsetType
-from ml_connector.errors import ConnectorError, LeaseHeld, LeaseLost
+from ml_connector.errors import ConnectorError, LeaseHeld, LeaseLost, Throttled
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.notices import Notice, Subscription
 from ml_connector.ports.state import AuditEntry, AuditRecord, Intent, Lease, Run, Settlement
 from ml_connector.testing.clock import ManualClock
 from ml_connector.testing.links import MemoryLinks
+
+REMEMBERED: Final = timedelta(days=1)
 
 
 class MemoryLeases:
@@ -30,7 +33,9 @@ class MemoryLeases:
         now, held = self._clock.now(), self.held.get(flow)
         if held is not None and held.until > now:
             raise LeaseHeld(
-                f'"{flow}" is run by {held.owner} until {held.until.isoformat()}', fix="Wait for it, or stop that runner"
+                f'"{flow}" is run by {held.owner} until {held.until.isoformat()}',
+                owner=held.owner,
+                fix="Wait for it, or stop that runner",
             )
         fence = self._fences[flow] = self._fences.get(flow, 0) + 1
         self.held[flow] = Lease(flow=flow, owner=owner, fence=fence, until=now + timedelta(seconds=ttl_s))
@@ -45,14 +50,24 @@ class MemoryLeases:
     async def release(self, lease: Lease) -> None:
         await asyncio.sleep(0)
         held = self.held.get(lease.flow)
-        if held is not None and held.fence == lease.fence:
+        if held is not None and _same(held, lease):
             del self.held[lease.flow]
+
+    async def bury(self, flow: str, owner: str) -> None:
+        await asyncio.sleep(0)
+        held = self.held.get(flow)
+        if held is not None and held.owner == owner:
+            del self.held[flow]
 
     def check(self, lease: Lease) -> None:
         """Raises LeaseLost when the lease was released or somebody claimed the flow since."""
         held = self.held.get(lease.flow)
-        if held is None or held.fence != lease.fence:
+        if held is None or not _same(held, lease):
             raise LeaseLost(f'The lease of "{lease.flow}" is no longer {lease.owner}\'s', fix="Stop; another runner goes on")
+
+
+def _same(held: Lease, lease: Lease) -> bool:
+    return (held.fence, held.owner) == (lease.fence, lease.owner)
 
 
 class MemoryIntents:
@@ -131,27 +146,38 @@ class MemoryCursors:
 
 
 class MemoryInbox:
-    """``Inbox``; ``rows`` by flow and dedupe key. A handled notice is remembered, so that a late repeat of it collapses too."""
+    """``Inbox``; ``rows`` by flow and dedupe key. A handled notice is remembered for a day, so that a late repeat collapses."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, bound: int = 100_000) -> None:
+        self._clock, self.bound = clock, bound
         self.rows: dict[tuple[str, str], Notice] = {}
-        self.handled: set[tuple[str, str]] = set()
+        self.handled: dict[tuple[str, str], datetime] = {}
 
     async def add(self, flow: str, notices: Sequence[Notice]) -> int:
+        """Raises Throttled when more than ``bound`` would wait."""
         await asyncio.sleep(0)
-        fresh = {(flow, notice.dedupe): notice for notice in notices}
-        fresh = {key: notice for key, notice in fresh.items() if key not in self.rows}
-        self.rows |= fresh
-        return len(fresh)
+        if len(self.rows) - len(self.handled) + len(notices) > self.bound:
+            raise Throttled(f"{self.bound} notices wait already", fix="See that this flow and the others run", where=flow)
+        horizon = self._clock.now() - REMEMBERED
+        for old in [key for key, at in self.handled.items() if at < horizon]:
+            del self.handled[old], self.rows[old]
+        before = len(self.rows)
+        for notice in notices:
+            self.rows.setdefault((flow, notice.dedupe), notice)
+        return len(self.rows) - before
 
     async def waiting(self, flow: str, kind: Kind) -> dict[RemoteId, list[str]]:
         await asyncio.sleep(0)
         found: dict[RemoteId, list[str]] = {}
         for key, notice in self.rows.items():
             if key[0] == flow and notice.kind == kind and key not in self.handled:
-                for one in notice.ids:
+                for one in dict.fromkeys(notice.ids):
                     found.setdefault(one, []).append(notice.dedupe)
         return found
+
+    def end(self, flow: str, dedupe: Sequence[str]) -> None:
+        """What these notices hinted at is settled; part of a settlement."""
+        self.handled |= {(flow, key): self._clock.now() for key in dedupe if (flow, key) in self.rows}
 
 
 class MemorySubscriptions:
@@ -204,12 +230,13 @@ class MemoryState:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
+        clock = clock or ManualClock()
         self.links = MemoryLinks()
-        self.leases = MemoryLeases(clock or ManualClock())
+        self.leases = MemoryLeases(clock)
         self.intents = MemoryIntents(self.leases)
         self.ledger = MemoryLedger()
         self.cursors = MemoryCursors()
-        self.inbox = MemoryInbox()
+        self.inbox = MemoryInbox(clock)
         self.subscriptions = MemorySubscriptions()
         self.pauses = MemoryPauses()
         self.settlements = 0
@@ -219,8 +246,10 @@ class MemoryState:
         self._failures.append((error, after))
 
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
+        """Raises ContractBroken as well, when two links would hold one remote id; then nothing of it is kept either."""
         await asyncio.sleep(0)
         self.leases.check(lease)
+        self.links.check(settlement.links)
         error, after = self._failures.pop(0) if self._failures else (None, False)
         if error is not None and not after:
             raise error
@@ -228,7 +257,7 @@ class MemoryState:
         self.ledger.append(settlement.audit)
         for link in settlement.ended_intents:
             self.intents.rows.pop(link, None)
-        self.inbox.handled |= {(lease.flow, key) for key in settlement.handled_notices}
+        self.inbox.end(lease.flow, settlement.handled_notices)
         if not isinstance(settlement.cursor, UnsetType):
             self.cursors.rows[lease.flow] = settlement.cursor
         if settlement.run is not None:

@@ -71,7 +71,11 @@ class Api:
         self._pager = Pager(settings.paging, settings.page_size, short_page_ends=settings.short_page_ends)
         self._found: dict[tuple[str, ...], EntitySet | None] = {}
         self._finding = asyncio.Lock()
-        self._client = _client(settings, host)
+        self._oauth, self._client = _client(settings, host)
+
+    async def sign_in(self) -> None:
+        """See to it that there is a token. Raises AuthRejected, Throttled, Unavailable."""
+        await self._oauth.token()
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -188,12 +192,12 @@ def _skew(answer: Answer, now: datetime) -> timedelta | None:
         return None
 
 
-def _client(settings: IfsCloudSettings, host: Host) -> HttpClient:
+def _client(settings: IfsCloudSettings, host: Host) -> tuple[OAuth, HttpClient]:
     where = f'connection "{host.connection}"'
     hosts = HostRule(*{urlsplit(url).netloc for url in (settings.base_url, settings.token_endpoint)})
     limits = Limits(requests_per_minute=settings.limits.requests_per_minute, concurrency=settings.limits.concurrency)
     zone = {"X-Ifs-Time-Zone-Aware-Request": "true"} if settings.time_zone_aware_header else {}
-    headers = {**_HEADERS, **zone, **settings.extra_headers}
+    headers = {name.lower(): value for name, value in (_HEADERS | zone | settings.extra_headers).items()}
     basic = settings.client_auth == "client_secret_basic"
 
     async def credentials() -> tuple[str, str]:
@@ -205,20 +209,21 @@ def _client(settings: IfsCloudSettings, host: Host) -> HttpClient:
             fields["client_id"], fields["client_secret"] = await credentials()
         return fields
 
-    return HttpClient(
+    oauth = OAuth(
+        host=host,
+        token_url=settings.token_endpoint,
+        form=form,
+        basic=credentials if basic else None,
+        leeway_s=settings.expiry_leeway_s,
+        hosts=hosts,
+    )
+    return oauth, HttpClient(
         host=host,
         base_url=settings.base_url,
         judge=judge_for(settings, where, host.clock),
         limiter=Limiter(limits, host.clock, where=where),
         hosts=hosts,
-        oauth=OAuth(
-            host=host,
-            token_url=settings.token_endpoint,
-            form=form,
-            basic=credentials if basic else None,
-            leeway_s=settings.expiry_leeway_s,
-            hosts=hosts,
-        ),
+        oauth=oauth,
         headers={name: value for name, value in headers.items() if value},
         timeout_s=settings.limits.read_timeout_s,
         connect_s=settings.limits.connect_timeout_s,

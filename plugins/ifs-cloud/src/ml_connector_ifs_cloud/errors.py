@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, RecordRejected, Throttled, Unavailable
+from ml_connector.errors import ConnectorError, ContractBroken, RecordRejected, Throttled, Unavailable
 from ml_connector.ports.clock import Clock
 from ml_connector_adapters.http import Answer, Judge, TokenRefused, retry_after
 from ml_connector_ifs_cloud.settings import IfsCloudSettings
@@ -94,11 +94,13 @@ def judge_for(settings: IfsCloudSettings, where: str, clock: Clock) -> Judge:
                 said, fix="Check that the client's service account is enabled and linked to an IFS user", where=at, code=code
             )
         if status < 400:
-            return AuthRejected(
+            page = TokenRefused(
                 "IFS answered with a web page (a login page?) instead of data",
                 fix="Check base_url, realm and gateways",
                 where=at,
             )
+            page.unsure = True
+            return page
         if status == 403:
             return ContractBroken(
                 f"the API user may not do this: {said}",

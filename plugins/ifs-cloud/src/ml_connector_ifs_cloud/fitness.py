@@ -77,6 +77,7 @@ class IfsFitness:
         self._metadata = MetadataReader(api)
 
     async def inspect(self, needs: Sequence[Need]) -> list[Finding]:
+        await self._api.sign_in()
         findings: list[Finding] = []
         for kind, reader in self._readers.items():
             if any(need.kind == kind and need.access == "read" for need in needs):
@@ -94,11 +95,11 @@ class IfsFitness:
         return []
 
     def _connection(self) -> list[Finding]:
+        findings = [
+            Finding(level="ok", about="token", what=f"{self._api.settings.realm} gives {self._api.settings.client_id} tokens")
+        ]
         skew = self._api.skew
-        if skew is None:
-            return []
-        findings = [Finding(level="ok", about="token", what="a token was given and taken")]
-        if abs(skew) > SKEW:
+        if skew is not None and abs(skew) > SKEW:
             ahead = "ahead of" if skew > timedelta() else "behind"
             seconds = abs(int(skew.total_seconds()))
             fix = "Set the clock of this machine; if IFS's is wrong, raise watermark_overlap_s by as much"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,8 +25,6 @@ from ml_connector_ifs_cloud.settings import ADDRESSES, METHODS, STATES, IfsCloud
 from ml_connector_ifs_cloud.times import ServerTime
 
 C = TypeVar("C", CreditInfo, InvoiceCompany)
-
-_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +81,7 @@ def account(row: Customer, children: Children, rules: Rules, today: date) -> tup
     entity = Account(
         number=str(row.CustomerId),
         name=row.Name,
-        category=_category(row.CustomerCategory),
+        category=row.CustomerCategory,
         tax_id=row.AssociationNo,
         language=row.DefaultLanguage,
         currency=currency,
@@ -193,11 +191,6 @@ def _money(amount: Unset[Decimal], currency: Unset[str]) -> Money | None | Unset
 def _limit(credit: CreditInfo | None | UnsetType, currency: Unset[str]) -> Money | None | UnsetType:
     amount: Unset[Decimal] = _get(credit, "CreditLimit")
     return _money(amount, currency)
-
-
-def _category(category: Unset[str]) -> Unset[str]:
-    """ "EndCustomer" → "end_customer"."""
-    return _WORD.sub("_", category).lower() if isinstance(category, str) else category
 
 
 def _unread_or(rows: Sequence[SalesCustomer] | None) -> SalesCustomer | None | UnsetType:

@@ -1,6 +1,7 @@
 """Customer orders: header and lines are one record. Lines are read from their own set, by the key range of a header page."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -21,6 +22,8 @@ L = TypeVar("L", bound=LineKey)
 Lines: TypeAlias = dict[RemoteId, list[L] | None]
 """Lines by order; None where they could not be read."""
 
+_WASTE: Final = 5
+"""So many pages of other orders' lines are too many to read for one page of orders."""
 _UNREAD: Final = "its lines could not be read: something between here and IFS refuses the / in its number"
 
 
@@ -33,6 +36,7 @@ class OrderReader(Reader[OrderHeader, OrderKey]):
         self.orders = api.settings.entities.order
         super().__init__(api, self.orders, OrderHeader, OrderKey, clock)
         self._rows, self._line_keys = decoder_of(OrderLine), decoder_of(LineKey)
+        self._sparse = False  # between the keys of a page lie mostly other orders' lines
 
     def scope(self, found: EntitySet) -> str:
         settings = self.api.settings
@@ -77,15 +81,23 @@ class OrderReader(Reader[OrderHeader, OrderKey]):
         )
 
     async def _lines_between(self, ids: Sequence[RemoteId], row: type[L]) -> Lines[L]:
-        """The lines of a page of orders, by key range. Lines of other orders in the range belong to other pages or to none."""
+        """The lines of a page of orders, by key range. Other orders' lines in the range are passed over.
+
+        Where those are many, because the scope picks few orders of many, the orders are named instead of the range.
+        """
         found = await self._line_set()
         if found is None or not ids:
             return await self._lines_by_navigation(ids, row)
-        query = self._query(found.path, row, self._range(ids))
+        if self._sparse:
+            return await self._lines_of(ids, row)
         gathering = _Gathering[L](ids)
-        async for page in self.api.rows(query):
-            gathering.add(page)
-        return gathering.lines()
+        async with aclosing(self.api.rows(self._query(found.path, row, self._range(ids)))) as pages:
+            async for page in pages:
+                gathering.add(page)
+                if gathering.others > _WASTE * self.api.settings.page_size:
+                    self._sparse = True
+                    break
+        return gathering.lines() if not self._sparse else await self._lines_of(ids, row)
 
     async def _lines_of(self, ids: Collection[RemoteId], row: type[L]) -> Lines[L]:
         """The lines of orders that need not be neighbours."""
@@ -145,12 +157,15 @@ class _Gathering(Generic[L]):
     """Lines by order, each once: a line may come twice when data moves while paging. The last one counts."""
 
     def __init__(self, ids: Iterable[RemoteId]) -> None:
+        self.others = 0  # lines of other orders
         self._lines: dict[RemoteId, dict[tuple[object, ...], L]] = {number: {} for number in ids}
 
     def add(self, rows: Iterable[L]) -> None:
         for row in rows:
             own = self._lines.get(str(row.OrderNo))
-            if own is not None:
+            if own is None:
+                self.others += 1
+            else:
                 own[row.LineNo, row.RelNo, row.LineItemNo] = row
 
     def lines(self) -> Lines[L]:

@@ -16,7 +16,7 @@ from ml_connector_ifs_cloud.paging import Query
 from ml_connector_ifs_cloud.rows import Row, decoder_of, with_extras
 from ml_connector_ifs_cloud.settings import Field, Place
 from ml_connector_ifs_cloud.tasks import ahead
-from ml_connector_ifs_cloud.times import digits_of, instant_of
+from ml_connector_ifs_cloud.times import digits_of, instant_of, is_literal
 
 H = TypeVar("H", bound=Row)
 K = TypeVar("K", bound=Row)
@@ -108,7 +108,7 @@ class Reader(ABC, Generic[H, K]):
         """When the record last changed: its stamp, else what the ETags hint at; None where neither tells."""
         stamp = self.place.modified_field
         text = getattr(row, stamp.name, None) if stamp is not None else None
-        if isinstance(text, str) and len(text) > 10:
+        if isinstance(text, str) and len(text) > 10 and is_literal(text):
             return self.rules.time.instant(text)
         if not self.api.settings.etag_version_hint:
             return None

@@ -83,12 +83,12 @@ def one_of(field: str, values: Iterable[str]) -> str:
     return compare(field, "in", f"({', '.join(values)})")
 
 
-def select(fields: Sequence[str], module: str, where: str, *, order: Sequence[str] = (), limit: int, offset: int = 0) -> str:
+def select(fields: Sequence[str], module: str, where: str, *, order: Sequence[str] = (), limit: int) -> str:
     """The whole query; ``order`` ascending."""
     query = f"select {', '.join(map(name, fields))} from {name(module)} where {where}"  # noqa: S608 names checked, values quoted
     if order:
         query += " order by " + ", ".join(f"{name(field)} asc" for field in order)
-    return f"{query} limit {offset}, {limit}" if offset else f"{query} limit {limit}"
+    return f"{query} limit {limit}"
 
 
 def after(at: datetime | None, record_id: str, before: datetime, *, inclusive: bool = False) -> str:

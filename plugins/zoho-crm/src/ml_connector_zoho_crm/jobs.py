@@ -58,7 +58,7 @@ def job_for(plan: Plan, write: Write, place: int, retirement: dict[str, Any]) ->
                 job.body, job.warnings = plan.body(entity)
                 job.lines = getattr(entity, "lines", UNSET)
                 job.key = _key(plan, key.field, job.body, key.value)
-                job.body[job.key[0]] = job.key[1]
+                job.body[job.key[0]] = job.body.get(job.key[0]) or job.key[1]
             case Update(id=record_id, changes=changes, version=version):
                 job.id, job.version = record_id, version
                 job.body, job.warnings = plan.body(changes)

@@ -4,6 +4,7 @@ Codes come first, the status only where there is none: Zoho sends 200, 202 and 2
 Source: v8 pages of the single calls, get-records, insert-records, upsert-records, api-limits, notifications.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -28,6 +29,10 @@ ABSENT: Final = frozenset({"RESOURCE_NOT_FOUND", "NOT_FOUND", "NOT_SUBSCRIBED"})
 WHOLE: Final = TOKEN | BUSY | DOWN | {SCOPE}
 """Codes that speak of the request even where Zoho wraps them in ``data[]``."""
 
+_OPENINGS: Final = (b"{", b"PK")
+"""How answers begin: JSON objects, and the ZIP of a bulk read."""
+_FIELD: Final = re.compile(r"\$\.data\[\d+\]\.(\w+)")
+
 _EDITION: Final = "Check the module's API name and that the organisation's edition has it (inventory needs Professional)"
 _ADVICE: Final[dict[str, str]] = {
     "INVALID_MODULE": _EDITION,
@@ -50,6 +55,8 @@ _ADVICE: Final[dict[str, str]] = {
 def judge(answer: Answer) -> ConnectorError | None:
     """The one table for whole requests. None for what a caller has to read: 2xx, 304, and results per record at 400 or 412."""
     if answer.status < 400:
+        if answer.body and not answer.body.startswith(_OPENINGS):
+            return Unavailable(f"A gateway answered in Zoho's place: {answer.text()}")
         return None
     envelope = _envelope(answer)
     items = envelope.items
@@ -116,10 +123,19 @@ def refusal(result: Result, canonical: Callable[[str], str]) -> Outcome:
         return Later(reason=_words(result))
     if names_record(result):
         return Conflict(current=None)
-    name = details.api_name if details else None
+    name = field_of(result)
     return Rejected(
         code=code or "ERROR", reason=_words(result), field=canonical(name) if name else "", fix=_ADVICE.get(code, "")
     )
+
+
+def field_of(result: Result) -> str | None:
+    """API name of the record's field at fault. A lookup's own ``api_name`` is "id"; the path says which lookup."""
+    details = result.details
+    if details is None:
+        return None
+    match = _FIELD.match(details.json_path or "")
+    return match[1] if match else details.api_name
 
 
 def names_record(result: Result) -> bool:

@@ -160,11 +160,13 @@ class Metadata:
         return inventory_plan(subform, await self.fields(subform), settings.line_key)
 
     async def _comfort(self, name: str, ask: Callable[[], Awaitable[T]]) -> T | None:
-        """Ask once for what is good to know; a missing scope or right is a None, not an error."""
+        """Ask once for what is good to know; a missing scope, right or feature (pipelines) is a None, not an error."""
         if name not in self._comforts:
             try:
                 self._comforts[name] = await ask()
-            except (AuthRejected, ContractBroken) as error:
+            except ContractBroken:
+                self._comforts[name] = None
+            except AuthRejected as error:
                 if not is_missing_right(error):
                     raise
                 self._comforts[name] = None

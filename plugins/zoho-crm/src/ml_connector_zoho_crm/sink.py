@@ -20,7 +20,7 @@ from ml_connector_zoho_crm.api import BATCH, Api
 from ml_connector_zoho_crm.convert import instant
 from ml_connector_zoho_crm.deal_orders import DealOrders
 from ml_connector_zoho_crm.jobs import Job, collapsed, job_for, outcomes
-from ml_connector_zoho_crm.judge import refusal
+from ml_connector_zoho_crm.judge import field_of, refusal
 from ml_connector_zoho_crm.lines import block, block_of, free_text, joined
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
@@ -53,8 +53,10 @@ class ZohoSink:
 
     async def find(self, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         """Full records by key, through COQL because Zoho's search misses fresh records. Case does not matter, as at Zoho."""
-        plan = await self._metadata.plan(self._kind)
         found: dict[Key, list[Record]] = {key: [] for key in keys}
+        if not found:
+            return found
+        plan = await self._metadata.plan(self._kind)
         by_api: dict[str, dict[str, list[Key]]] = {}
         for key in found:
             api = plan.apis.get(key.field)
@@ -292,7 +294,7 @@ class ZohoSink:
     def _mended(self, plan: Plan, job: Job, result: Result) -> bool:
         """Whether a second try makes sense, with the job changed for it."""
         details = result.details
-        name = details.api_name if details else None
+        name = field_of(result)
         if result.code == "DUPLICATE_DATA" and job.key is not None and details is not None and name in (None, job.key[0]):
             twin = (details.duplicate_record.id if details.duplicate_record else None) or details.id
             if twin is not None:

@@ -53,8 +53,10 @@ class ZohoSource:
 
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
         """Full records; ids that cannot be Zoho's are absent like those of deleted records."""
-        plan = await self._metadata.plan(self._kind)
         wanted = [record_id for record_id in dict.fromkeys(ids) if coql.is_id(record_id)]
+        if not wanted:
+            return []
+        plan = await self._metadata.plan(self._kind)
         if plan.lines is not None:
             return await with_lines(self._api, plan, wanted)
         rows: list[Vendor] = []

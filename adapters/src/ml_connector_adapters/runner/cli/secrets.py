@@ -58,8 +58,27 @@ def list_(*, json: Json = False, config: Config = None) -> int:
 
 
 @app.command
+def forget(*, config: Config = None) -> int:
+    """Throw away every secret, token and channel's proof: for when the master key is lost for good."""
+
+    async def task() -> int:
+        from ml_connector_adapters.runner.container import open_vault
+
+        async with open_vault(one_workspace(config)) as vault:
+            count = await vault.forget_all()
+        answer(f"forgot {count}; set every secret anew")
+        return 0
+
+    return run(task)
+
+
+@app.command
 def rotate(*, config: Config = None) -> int:
-    """Make a new master key and wrap every secret's own key anew with it."""
+    """Wrap every secret's own key anew with a new master key.
+
+    The key file beside the state is renewed by itself. A key of yours (ML_CONNECTOR_KEY or a file): put the new one before the
+    old one, separated by a comma, run this, then take the old one away.
+    """
 
     async def task() -> int:
         from ml_connector_adapters.runner.container import open_vault

@@ -171,6 +171,8 @@ class IfsTwin:
             "realm": self.identity.realm,
             "client_id": self.identity.client_id,
             "client_secret": f"secret:{SECRET}",
+            "company": "10",
+            "limits": {"requests_per_minute": 60_000},
         }
 
     def secrets(self) -> dict[str, str]:

@@ -98,6 +98,7 @@ class ZohoTwin(ZohoServer):
             "client_id": self._client_id,
             "client_secret": "secret:twin/zoho_client_secret",
             "refresh_token": "secret:twin/zoho_refresh_token",
+            "limits": {"concurrency": 10, "heavy_concurrency": 6},
         }
 
     def secrets(self) -> dict[str, str]:
