@@ -23,10 +23,27 @@ def install(*more: str) -> None:
     if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
         venv.create(HOME, with_pip=True)
     python = str(BIN / "python")
-    subprocess.check_call([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "uv"], cwd=ROOT)
+    subprocess.check_call(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", "constraints.txt", "uv"], cwd=ROOT
+    )
     parts = [argument for part in PARTS for argument in ("-e", part)]
     subprocess.check_call(
-        [python, "-m", "uv", "pip", "install", "-q", "--python", python, "-c", "constraints.txt", *parts, *more], cwd=ROOT
+        [
+            python,
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "-q",
+            "--compile-bytecode",
+            "--python",
+            python,
+            "-c",
+            "constraints.txt",
+            *parts,
+            *more,
+        ],
+        cwd=ROOT,
     )
 
 

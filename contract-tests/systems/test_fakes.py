@@ -98,6 +98,9 @@ class MemoryStage(Stage):
     def mints(self) -> int:
         return self.system.mints
 
+    def dawdle(self) -> None:
+        self.system.turns = 200
+
     def peak(self) -> int:
         return self.system.peak
 

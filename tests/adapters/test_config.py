@@ -14,7 +14,7 @@ from ml_connector_adapters.config import find, json_schema, load
 
 sys.path.append(str(Path(__file__).parent))
 
-from config_world import CRM, ERP, GOOD, SYSTEMS, CrmSettings, read, spoilt
+from config_world import CRM, ERP, GOOD, SYSTEMS, CrmSettings, ErpSettings, read, spoilt
 
 
 def test_a_file_becomes_a_workspace_with_its_connections(tmp_path: Path) -> None:
@@ -85,12 +85,15 @@ def test_a_decimal_in_a_table_keeps_its_digits(tmp_path: Path) -> None:
 def test_a_setting_without_a_type_gets_the_numbers_of_json(tmp_path: Path) -> None:
     text = spoilt(("read_timeout_s = 2.5", "headers = { weight = 1.5, tags = [2.5] }"))
     settings = read(tmp_path, text).connections["erp"].settings
-    assert settings.headers == {"weight": 1.5, "tags": [2.5]}  # type: ignore[attr-defined]
+    assert isinstance(settings, ErpSettings)
+    assert settings.headers == {"weight": 1.5, "tags": [2.5]}
 
 
 def test_plain_http_is_welcome_on_this_machine(tmp_path: Path) -> None:
     text = spoilt(("https://acme.ifs.cloud", "http://127.0.0.1:8123"))
-    assert read(tmp_path, text).connections["erp"].settings.base_url == "http://127.0.0.1:8123"  # type: ignore[attr-defined]
+    settings = read(tmp_path, text).connections["erp"].settings
+    assert isinstance(settings, ErpSettings)
+    assert settings.base_url == "http://127.0.0.1:8123"
 
 
 @pytest.mark.parametrize(

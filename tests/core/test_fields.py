@@ -71,8 +71,11 @@ def test_an_override_without_a_place_at_the_target_stops_the_flow_before_anythin
         Projection(flow(Assignment("extra.Cost_Center", lambda data: "1", "'1'")), ACCEPTS)
 
 
-def test_a_flow_limited_to_fields_touches_nothing_else() -> None:
-    assert Projection(flow(fields=frozenset({"amount"})), ACCEPTS)(ORDER) == Deal(amount=Money(Decimal("75.00"), "EUR"))
+def test_a_flow_limited_to_fields_touches_nothing_else_but_the_key_of_what_it_creates() -> None:
+    limited = flow(fields=frozenset({"amount"}))
+    assert Projection(limited, ACCEPTS)(ORDER) == Deal(number="10042", amount=Money(Decimal("75.00"), "EUR"))
+    updates = msgspec.structs.replace(limited, writes="update")
+    assert Projection(updates, ACCEPTS)(ORDER) == Deal(amount=Money(Decimal("75.00"), "EUR"))
 
 
 def test_expressions_see_decimals_and_iso_dates_and_no_unset_fields() -> None:

@@ -1,5 +1,6 @@
 """What every sink promises: each write has exactly one outcome, and the outcome is true."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -130,9 +131,10 @@ class SinkContract(Contract):
         """An update's lines are the whole list: what is not in it is gone, and the rest is not doubled."""
         stage.needs("lines")
         [made] = await stage.sink.write([stage.create(1, lines=stage.lines("1", "2", "3"))])
-        await self._update(stage, made, lines=stage.lines("2", "3", "4", "5"))
-        lines = stage.stored()[stage.number(1)]["lines"]
-        assert len(lines) == 4  # type: ignore[arg-type]
+        grown = await self._update(stage, made, lines=stage.lines("2", "3", "4", "5"))
+        assert len(self._lines(stage)) == 4
+        await self._update(stage, grown, lines=stage.lines("5"))
+        assert len(self._lines(stage)) == 1
 
     # Versions
 
@@ -290,6 +292,11 @@ class SinkContract(Contract):
         [outcome] = await stage.sink.write([Remove(id=made.id, version=made.version)])
         assert isinstance(outcome, Written)
         assert stage.copies(1) == 1
+
+    def _lines(self, stage: Stage) -> Sequence[object]:
+        lines = stage.stored()[stage.number(1)]["lines"]
+        assert isinstance(lines, Sequence)
+        return lines
 
     def _change(self, stage: Stage, made: Outcome, **fields: object) -> Update:
         assert isinstance(made, Written)

@@ -20,7 +20,7 @@ Of: TypeAlias = Literal["read", "write"]
 Ability: TypeAlias = Literal[
     "amounts",  # the kind has an amount: ``money``
     "clearing",  # a text can be cleared: ``clearable``
-    "concurrency",  # the stage counts calls in flight: ``peak``
+    "concurrency",  # the stage counts calls in flight: ``dawdle``, ``peak``
     "conflicts",  # the vendor takes versions and refuses stale ones
     "deleting",  # people can delete records
     "entering",  # people can enter records (else the sweep's and feed's checks have nothing to read)
@@ -229,8 +229,12 @@ class Stage:
         """Access tokens asked for so far."""
         raise NotImplementedError("mints")
 
+    def dawdle(self) -> None:
+        """From now on the vendor takes its time with every call, so that calls overlap."""
+        self._missing("concurrency")
+
     def peak(self) -> int:
-        """Most calls at once so far."""
+        """Most calls at once so far, those for tokens not counted."""
         self._missing("concurrency")
 
     def abroad(self) -> Sequence[str]:

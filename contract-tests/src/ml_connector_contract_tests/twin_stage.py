@@ -40,6 +40,7 @@ class TwinStage(Stage):
         self.twin = self.make_twin(TwinClock(self.clock.now))
         self._tokens = MemoryTokens()
         self._calls = self._mints = self._in_flight = self._peak = 0
+        self._turns = 1
         self._abroad: list[str] = []
         self._alterations: list[Callable[[httpx.Response], httpx.Response]] = []
         router.route().mock(side_effect=self._answer)
@@ -90,6 +91,9 @@ class TwinStage(Stage):
     def mints(self) -> int:
         return self._mints
 
+    def dawdle(self) -> None:
+        self._turns = 200
+
     def peak(self) -> int:
         return self._peak
 
@@ -108,13 +112,14 @@ class TwinStage(Stage):
         return shape[0] in (None, request.method) and shape[1] in request.url.path
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        """The twin's answer, a few turns of the loop later, so that calls of other tasks overlap."""
+        """The twin's answer, some turns of the loop later."""
+        mint = self.token_path in request.url.path
         self._calls += 1
-        self._mints += self.token_path in request.url.path
-        self._in_flight += 1
+        self._mints += mint
+        self._in_flight += not mint  # the token endpoint has its own limits
         self._peak = max(self._peak, self._in_flight)
         try:
-            for _ in range(3):
+            for _ in range(self._turns):
                 await asyncio.sleep(0)
             if not str(request.url).startswith(self.base_url):
                 self._abroad.append(request.url.host)
@@ -122,4 +127,4 @@ class TwinStage(Stage):
             altered = self._alterations and self._is(request, self.reads)
             return self._alterations.pop(0)(told) if altered else told
         finally:
-            self._in_flight -= 1
+            self._in_flight -= not mint

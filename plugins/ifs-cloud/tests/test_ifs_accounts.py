@@ -132,3 +132,14 @@ async def test_children_are_read_side_by_side_but_never_more_than_allowed(twin, 
     erp = open_twin(twin, limits={"requests_per_minute": 1_000_000, "concurrency": 3})
     await erp.sources["account"].fetch([number for number, _ in twin.facts("account")])
     assert running[1] == 3
+
+
+async def test_the_types_of_an_address_are_asked_for_only_where_there_is_a_choice(twin, open_twin, read):
+    enter(twin, "C-100")
+    for number, city, types in (("1", "Malmö", ["Delivery"]), ("2", "Lund", ["Document"])):
+        twin.put("CustomerInfoAddresses", {"CustomerId": "C-100", "AddressId": number, "City": city})
+        for name in types:
+            twin.put("AddressTypes", {"CustomerId": "C-100", "AddressId": number, "AddressTypeCode": name, "DefAddress": True})
+        entity = (await read(open_twin(twin), "account", "C-100")).entity
+        asked = len([path for _, path, _ in twin.calls if path.endswith("AddressTypes")])
+        assert (entity.billing.city, entity.shipping.city, asked > 0) == (city, "Malmö", number == "2")

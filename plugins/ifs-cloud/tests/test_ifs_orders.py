@@ -10,6 +10,7 @@ from ml_connector.twin import Fault, TwinClock
 from ml_connector_ifs_cloud.twin import IfsTwin
 from ml_connector_ifs_cloud.versions import header_etag
 
+BASE = "https://acme.ifs.cloud"
 WAYS = [
     {},
     {"paging": "keyset", "page_size": 7},
@@ -100,13 +101,11 @@ async def test_more_ids_than_one_filter_takes_are_asked_for_in_parts(twin, open_
     assert len(twin.calls) == 6, "three parts of headers and three of lines"
 
 
-async def test_urls_stay_short_whatever_the_numbers(twin, open_twin):
-    numbers = [f"Å{number:011d}" for number in range(20)]
-    for number in numbers:
-        enter(twin, number, ("1", "1.00"))
-    source = open_twin(twin, max_url_len=1500).sources["order"]
-    assert len(await source.fetch(numbers)) == 20
-    assert len([path for _, path, _ in twin.calls if path.endswith("CustomerOrderSet")]) > 1
+async def test_urls_stay_short_whatever_the_numbers(open_server):
+    erp, server = open_server(lambda asked: {"value": []}, max_url_len=1500)
+    await erp.sources["order"].fetch([f"ÅÄÖ{number:09d}" for number in range(20)])
+    assert max(len(BASE + raw) for raw in server.raw) <= 1500
+    assert len({asked for asked in server.asked if asked.count("OrderNo eq") > 1}) > 2
 
 
 async def test_only_the_configured_sites_and_companies_are_seen(twin, open_twin, swept):
@@ -134,6 +133,25 @@ async def test_a_collation_of_the_databases_own_loses_no_lines(open_twin, clock,
     assert set(await swept(erp, "order")) == {"a1", "B2", "c3", "D4"}
     records = [stub.record async for stubs in erp.sources["order"].stubs(rows=True) for stub in stubs]
     assert [len(record.entity.lines) for record in records] == [1, 1, 1, 1]
+
+
+async def test_a_page_that_is_not_in_code_point_order_is_asked_for_by_both_orders(open_server, swept):
+    def reply(asked):
+        first = "CustomerOrderSet" in asked and "gt '" not in asked and "$skip" not in asked
+        return {"value": [{"@odata.etag": 'W/"1"', "OrderNo": number} for number in ("a1", "B2")] if first else []}
+
+    erp, server = open_server(reply)
+    await swept(erp, "order")
+    wanted = "((OrderNo ge 'a1' and OrderNo le 'B2') or (OrderNo ge 'B2' and OrderNo le 'a1'))"
+    assert any(f"$filter={wanted}&" in asked for asked in server.asked)
+
+
+async def test_a_package_head_and_its_components_are_different_lines(twin, open_twin, read):
+    enter(twin, "10042")
+    for item in (-1, 1, 2):
+        twin.put("CustomerOrderLineSet", {"OrderNo": "10042", "LineNo": "1", "RelNo": "1", "LineItemNo": item})
+    erp = open_twin(twin, entities={"order": {"lines": {"components": True}}})
+    assert [line.key for line in (await read(erp, "order", "10042")).entity.lines] == ["1-1--1", "1-1-1", "1-1-2"]
 
 
 async def test_an_outage_in_the_middle_of_a_sweep_is_raised_and_never_looks_complete(twin, open_twin):

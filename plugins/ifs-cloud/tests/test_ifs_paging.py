@@ -1,5 +1,6 @@
 """However a server pages, every row comes, and nothing but the end is taken for the end."""
 
+import asyncio
 from types import SimpleNamespace
 from urllib.parse import parse_qs
 
@@ -11,6 +12,7 @@ from ml_connector.errors import ContractBroken
 from ml_connector_ifs_cloud.paging import Pager, Query, behind
 from ml_connector_ifs_cloud.rows import OrderKey, decoder_of
 from ml_connector_ifs_cloud.settings import Field
+from ml_connector_ifs_cloud.tasks import ahead
 
 ORDERS = Query(path="/main/P.svc/CustomerOrderSet", decoder=decoder_of(OrderKey), order=(Field(name="OrderNo"),))
 MODES = ("nextlink_then_skip", "skip_only", "nextlink_only", "keyset")
@@ -66,6 +68,7 @@ async def test_rows_are_counted_over_the_whole_chain_of_linked_pages():
     """$top=10 answered as 4+4+2: the short last page ends the chain, not the set."""
     table = Table(23, cap=4, links=True)
     assert await read(table) == table.keys
+    assert len(table.asked) == 3 + 3 + 2, "two chains of ten, and one of five (with its anchor) that says it is the end"
 
 
 async def test_a_silent_cap_below_the_page_size_is_noticed_at_first_use():
@@ -145,3 +148,48 @@ def test_the_place_behind_a_composite_key_is_told_part_by_part():
 def test_a_number_that_is_none_does_not_get_into_a_filter():
     with pytest.raises(ContractBroken, match="is no decimal"):
         behind((Field(name="LogId", edm="decimal"),), SimpleNamespace(LogId="1 or 1 eq 1"))
+
+
+async def test_a_chain_of_links_that_stays_below_the_page_size_is_the_end_without_a_question():
+    table = Table(7, cap=4, links=True)
+    assert await read(table) == table.keys
+    assert len(table.asked) == 2
+
+
+async def test_the_next_page_is_read_while_the_first_is_worked_on_and_no_more_than_that():
+    read_, release = [], asyncio.Event()
+
+    async def pages():
+        for number in range(5):
+            read_.append(number)
+            yield number
+
+    async def work(number):
+        await release.wait()
+        return number * 10
+
+    results = ahead(pages(), work)
+    first = asyncio.ensure_future(anext(results))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert read_ == [0, 1]
+    release.set()
+    assert [await first, *[result async for result in results]] == [0, 10, 20, 30, 40]
+
+
+async def test_a_failure_comes_in_its_pages_place_and_ends_the_rest():
+    async def pages():
+        for number in range(5):
+            yield number
+
+    async def work(number):
+        if number == 1:
+            raise ContractBroken("page 1")
+        return number
+
+    seen = []
+    with pytest.raises(ContractBroken, match="page 1"):
+        async for number in ahead(pages(), work):
+            seen.append(number)
+    assert seen == [0]
+    assert len(asyncio.all_tasks()) == 1, "nothing goes on behind our back"

@@ -31,8 +31,8 @@ class Root(containers.DeclarativeContainer):
 
     workspace = providers.Dependency(instance_of=Workspace)
     store = providers.Dependency(instance_of=Store)
-    telemetry = providers.Dependency()
-    connections = providers.Dependency()
+    telemetry: providers.Dependency[otel.Telemetry] = providers.Dependency()
+    connections: providers.Dependency[Mapping[str, Connection]] = providers.Dependency()
     clock = providers.Singleton(SystemClock)
     vault = providers.Singleton(Vault, store)
     host = providers.Factory(ConnectionHost, clock=clock, secrets=vault, tokens=vault)

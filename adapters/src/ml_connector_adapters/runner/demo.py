@@ -13,7 +13,7 @@ import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,7 +159,7 @@ class Story:
             twin.faults.add(Fault("expire_tokens", skip=5), Fault("garbage", method="GET", path="Set", skip=3))
         seen = len(self._crm.calls)
         run = await self._start("sync", "--json")
-        while run.returncode is None and len(self._crm.calls) < seen + 6:
+        while run.returncode is None and len(self._crm.calls) < seen + 6:  # noqa: ASYNC110 - another process is watched
             await asyncio.sleep(0.02)
         if run.returncode is None:
             run.kill()
@@ -290,5 +290,5 @@ def _plain(value: object) -> object:
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, Decimal):
-        return value.quantize(Decimal("0.01"))
+        return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
     return value

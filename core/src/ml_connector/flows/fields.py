@@ -62,7 +62,8 @@ class Projection:
             None if flow.entity == flow.target else CONVERSIONS[flow.entity, flow.target]
         )
         self._types = {field.name: field.type for field in msgspec.structs.fields(self._target)}
-        keep = [name for name in self._types if name in accepts and (flow.fields is None or name in flow.fields)]
+        chosen = None if flow.fields is None else flow.fields | (frozenset(flow.match) if flow.creates else frozenset())
+        keep = [name for name in self._types if name in accepts and (chosen is None or name in chosen)]
         self._keep = tuple(name for name in keep if name != "extra")
         self._any_extra = "extra.*" in accepts
         self._extras = frozenset(name.removeprefix("extra.") for name in accepts if name.startswith("extra."))

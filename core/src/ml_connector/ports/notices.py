@@ -1,7 +1,7 @@
 """Vendors' push: webhooks and notification channels. A notice is a hint to fetch by id, never the data."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,8 +31,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Subscription(id={self.id!r}, connection={self.connection!r}, expires_at={self.expires_at})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
-        yield "id", self.id
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("expires_at", self.expires_at)]
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +45,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Callback(kinds={tuple(self.kinds)})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
-        yield "kinds", tuple(self.kinds)
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("kinds", tuple(self.kinds))]
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,8 @@
 """Secrets and access tokens: named in settings, kept encrypted, shown only to the call that needs them."""
 
-from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -46,8 +45,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Token(expires_at={self.expires_at.isoformat()})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:  # msgspec's own would show the value in rich tracebacks
-        yield "expires_at", self.expires_at
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # msgspec's own would show the value in rich tracebacks
+        return [("expires_at", self.expires_at)]
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):

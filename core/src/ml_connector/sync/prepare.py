@@ -89,8 +89,7 @@ class Preparer:
         if desired is None:
             self._skip(job, f"where: {self._flow.where_text}")
             return None
-        key = getattr(desired, self._flow.match[0], UNSET)
-        if not key:
+        if self._flow.creates and not getattr(desired, self._flow.match[0], UNSET):
             self._reject(job, RecordRejected(f"{self._flow.match[0]} is empty", code="NO_KEY", field=self._flow.match[0]))
             return None
         return desired

@@ -15,7 +15,7 @@ from ml_connector.flows.fields import Projection
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Key, Sink
 from ml_connector.ports.source import Feed, Source, Sweep
-from ml_connector.ports.state import End, Lease, Link, Run, Settlement, State
+from ml_connector.ports.state import End, Lease, Link, Run, Settlement, Standing, State
 from ml_connector.ports.telemetry import Telemetry
 from ml_connector.sync.absence import mark_absent
 from ml_connector.sync.crosswalk import Crosswalk
@@ -28,7 +28,7 @@ from ml_connector.sync.write import Writer
 LEASE_S = 60.0
 """How long a dead runner keeps its flow from others."""
 Outcome: TypeAlias = Literal["green", "attention", "failed"]
-ATTENTION = ("parked", "rejected", "conflicted", "in_doubt")
+ATTENTION: tuple[Standing, ...] = ("parked", "rejected", "conflicted", "in_doubt")
 """Standings that a person should know of."""
 
 

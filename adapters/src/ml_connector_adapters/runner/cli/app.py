@@ -23,6 +23,7 @@ app = App(
     help="Keeps an ERP and a CRM in agreement, record by record.",
     help_epilogue=EXAMPLES,
     version_flags=["--version"],
+    result_action="return_value",  # the exit code is ours to choose
 )
 app.register_install_completion_command()
 for module in (work, look, setup):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from cyclopts import Parameter
 
 from ml_connector.errors import ConfigError
-from ml_connector.flows import Flow
 
 if TYPE_CHECKING:
+    from ml_connector.flows import Flow
     from ml_connector_adapters.config import Workspace
     from ml_connector_adapters.runner.container import Opened
 
@@ -77,7 +77,7 @@ async def opened(config: Path | None) -> "AsyncIterator[Opened]":
         yield workspace
 
 
-def chosen(flows: Sequence[Flow], names: Sequence[str]) -> list[Flow]:
+def chosen(flows: "Sequence[Flow]", names: Sequence[str]) -> "list[Flow]":
     """The named flows in running order; all of them when none is named."""
     from ml_connector_adapters.words import nearest
 

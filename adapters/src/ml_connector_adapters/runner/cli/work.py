@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -161,7 +161,7 @@ def _stopping(stop: asyncio.Event) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(flow: str) -> "Iterator[object]":
+def _progress(flow: str) -> "Iterator[Callable[[Run], None]]":
     """Counts of the living run on stderr, while that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

@@ -264,7 +264,7 @@ ROW_SYSTEM = """
 Created_Time datetime computed silent
 Modified_Time datetime computed silent
 """
-CURRENCIES = {"EUR": "1", "USD": "1.08", "GBP": "0.86", "SEK": "11.4", "INR": "90"}
+CURRENCIES = {"EUR": "1", "USD": "1.08", "GBP": "0.86", "SEK": "11.4", "INR": "90", "JPY": "163", "CHF": "0.94"}
 """The active currencies, the home currency first, with units per unit of it."""
 
 STAGES = {
