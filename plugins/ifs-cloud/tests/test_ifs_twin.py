@@ -107,7 +107,7 @@ def test_the_twin_fulfils_the_protocol(twin):
     held: Twin = twin
     assert held.settings("http://127.0.0.1:8123/") == {
         "base_url": "http://127.0.0.1:8123", "realm": "acmeprod", "client_id": "ML_CONNECTOR",
-        "client_secret": "secret:twin/ifs_client_secret",
+        "client_secret": "secret:twin/ifs_client_secret", "company": "10", "limits": {"requests_per_minute": 60_000},
     }  # fmt: skip
     assert held.secrets() == {"twin/ifs_client_secret": "ifs-twin-secret"}
 

@@ -60,7 +60,8 @@ async def serving(twin: Twin, *, host: str = "127.0.0.1", port: int = 0, latency
         def capture_signals(self) -> Iterator[None]:
             yield  # signals are the program's, not the twin's
 
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's 40 ms on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

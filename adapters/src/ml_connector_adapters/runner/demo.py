@@ -187,7 +187,9 @@ class Story:
         """Every record on both sides, from the twins' own tables, by rules written down here and not taken from the engine."""
         self._chapter("Both sides compared in full")
         customers = {
-            number: facts for number, facts in self._erp.facts("account") if str(facts.get("category")).lower() == "customer"
+            number: {**facts, "Tax_ID": facts["tax_id"], "Payment_Terms": facts["payment_terms"]}
+            for number, facts in self._erp.facts("account")
+            if facts["category"] == "Customer"
         }
         deals = {
             number: {
@@ -196,6 +198,9 @@ class Story:
                 "account": facts["customer"],
                 "closing_on": facts["wanted_on"],
                 "stage": self._stage(str(facts["status"])),
+                "Region": facts["region"],
+                "Customer_Reference": facts["customer_reference"],
+                "lines": facts["lines"],
             }
             for number, facts in self._erp.facts("order")
         }
@@ -208,7 +213,7 @@ class Story:
                 for number, facts in wanted.items()
                 if number in there
                 for name in facts.keys() & there[number].keys()
-                if _plain(facts[name]) != _plain(there[number].get(name))
+                if not _same(facts[name], there[number].get(name))
             ]
             self._report(kind, "differing", differing)
             say.print(f"{kind}: {len(wanted):,} here, {len(there):,} there, {len(differing)} differ")
@@ -283,6 +288,14 @@ class Story:
         if not holds:
             self._wrong.append(wrong)
             say.print(f"[bold red]{wrong}[/]", markup=True)
+
+
+def _same(here: object, there: object) -> bool:
+    """Lines agree when each one's key, item, quantity and amount stand together in one row over there."""
+    if isinstance(here, tuple) and isinstance(there, (tuple, list)):
+        rows = [{_plain(value) for value in row.values()} for row in there]
+        return len(here) == len(rows) and all(any({_plain(part) for part in line} <= row for row in rows) for line in here)
+    return _plain(here) == _plain(there)
 
 
 def _plain(value: object) -> object:

@@ -18,7 +18,9 @@ def _connect(settings: Settings, host: Host) -> Connection:
 def _twin() -> Twin:
     from ml_connector_zoho_crm.twin import ZohoTwin
 
-    return ZohoTwin()
+    twin = ZohoTwin()
+    twin.keep_order_lines()
+    return twin
 
 
 KINDS: Final[tuple[Kind, ...]] = (

@@ -18,6 +18,19 @@ from ml_connector_zoho_crm.twin.watch import Mischief
 from ml_connector_zoho_crm.twin.wire import decode, encode
 
 
+ORDER_LINES = "Order_Lines"
+LINE_FIELDS = {
+    "Line_Key": "text",
+    "Item_No": "text",
+    "Description": "text",
+    "Quantity": "double",
+    "Unit": "text",
+    "Unit_Price": "currency",
+    "Net_Amount": "currency",
+    "Wanted_On": "date",
+    "Status": "text",
+}
+
 class Answer(msgspec.Struct):
     """What ``ZohoTwin.ask`` got: ``json`` has Decimals for fractions and is None when the body is none."""
 
@@ -92,7 +105,8 @@ class ZohoTwin(ZohoServer):
 
     def settings(self, base_url: str) -> dict[str, object]:
         """The connection settings that reach this twin at ``base_url``; secrets as references."""
-        return {
+        lines = {"order_lines": "custom_subform", "subform": {"name": ORDER_LINES, "key": "Line_Key"}}
+        return (lines if ORDER_LINES in self.org.tables["Deals"].module.fields else {}) | {
             "accounts_server": base_url,
             "api_domain": base_url,
             "client_id": self._client_id,
@@ -226,6 +240,10 @@ class ZohoTwin(ZohoServer):
     def add_subform(self, module: str, api_name: str, fields: Mapping[str, str]) -> None:
         """A custom subform; ``fields`` is API name → data type, a lookup as "lookup Products"."""
         self.org.add_subform(module, api_name, fields)
+
+    def keep_order_lines(self) -> None:
+        """The subform that an administrator makes by hand, so that deals can hold the lines of their orders."""
+        self.add_subform("Deals", ORDER_LINES, LINE_FIELDS)
 
     def set_picklist(self, module: str, field: str, values: Sequence[str]) -> None:
         """Replace the choices. Stages become those of every pipeline; pipelines keep the stages they had or get all."""
