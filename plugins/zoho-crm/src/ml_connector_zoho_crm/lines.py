@@ -39,6 +39,12 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True):
     needs_product: bool
     discount: str | None = None  # API name of the discount, an amount at Zoho
 
+    @property
+    def select(self) -> tuple[str, ...]:
+        """API names of what a query of the subform's module asks for."""
+        named = [cell.api for cell in self.cells] + [api for api in (self.key, self.discount) if api]
+        return tuple(dict.fromkeys(["id", "Parent_Id", *named]))
+
     def read(self, rows: Sequence[Vendor]) -> tuple[Line, ...]:
         """Lines in the order of the rows; a row without key is known by its own id."""
         return tuple(map(self._line, rows))

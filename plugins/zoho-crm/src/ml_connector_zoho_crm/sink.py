@@ -24,9 +24,8 @@ from ml_connector_zoho_crm.judge import field_of, refusal
 from ml_connector_zoho_crm.lines import block, block_of, free_text, joined
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
-from ml_connector_zoho_crm.queries import ids_by_key, matching, rows_by_id
+from ml_connector_zoho_crm.queries import ids_by_key, matching, rows_by_id, with_lines
 from ml_connector_zoho_crm.settings import Settings
-from ml_connector_zoho_crm.source import with_lines
 from ml_connector_zoho_crm.wire import Result, Vendor, version_of
 
 _MOVED: Final = "ALREADY_MODIFIED"
@@ -66,11 +65,9 @@ class ZohoSink:
             values = [keys[0].value.strip() for keys in wanted.values()]
             rows = [row for row in await matching(self._api, plan, api, values, plan.selected()) if plan.living(row)]
             if plan.lines is not None:
-                whole = {record.id: record for record in await with_lines(self._api, plan, [str(row["id"]) for row in rows])}
-                pairs = [(row, whole[str(row["id"])]) for row in rows if str(row["id"]) in whole]
-            else:
-                pairs = [(row, plan.record(row)) for row in rows]
-            for row, record in pairs:
+                rows = await with_lines(self._api, plan.lines, rows, self._settings.coql_page)
+            for row in rows:
+                record = plan.record(row)
                 for key in wanted.get(str(row[api]).strip().casefold(), ()):
                     found[key].append(record)
         return found
@@ -170,14 +167,12 @@ class ZohoSink:
                     job.body = {**defaults, **job.body}
 
     async def _present(self, plan: Plan, ids: Sequence[str], whole: set[str | None]) -> dict[str, Vendor]:
-        """What stands at Zoho now: times by one query per hundred, subform rows by one call per record."""
+        """What stands at Zoho now: times by one query per hundred, subform rows of ``whole`` by another."""
         fields = (*_SEEN, "Description") if self._in_description else _SEEN
-        narrow = [record_id for record_id in ids if self._orders is not None or record_id not in whole]
-        present = await rows_by_id(self._api, plan, narrow, fields)
-        wide = [record_id for record_id in ids if record_id not in narrow]
-        for row in await asyncio.gather(*(self._api.record(plan.module, record_id) for record_id in wide)):
-            if row is not None:
-                present[str(row["id"])] = row
+        present = await rows_by_id(self._api, plan, ids, fields)
+        wide = [row for record_id, row in present.items() if record_id in whole]
+        if wide and self._orders is None and plan.lines is not None:
+            present |= {str(row["id"]): row for row in await with_lines(self._api, plan.lines, wide, self._settings.coql_page)}
         return present
 
     def _check(self, job: Job, present: dict[str, Vendor]) -> None:

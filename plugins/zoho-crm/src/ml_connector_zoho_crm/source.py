@@ -1,6 +1,5 @@
 """Reading one kind: a keyset feed over COQL, deletions from the deleted-records list, the first load by Bulk Read."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +14,7 @@ from ml_connector_zoho_crm.api import Api
 from ml_connector_zoho_crm.convert import instant
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
+from ml_connector_zoho_crm.queries import with_lines
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.wire import Vendor, version_of
 
@@ -57,14 +57,12 @@ class ZohoSource:
         if not wanted:
             return []
         plan = await self._metadata.plan(self._kind)
-        if plan.lines is not None:
-            return await with_lines(self._api, plan, wanted)
         rows: list[Vendor] = []
         for start in range(0, len(wanted), coql.IN_LIST):
             chunk = wanted[start : start + coql.IN_LIST]
             where = coql.one_of("id", map(coql.text, chunk))
             rows += (await self._query(where, order=(), limit=coql.IN_LIST))[0]
-        return [plan.record(row) for row in rows if plan.living(row)]
+        return list(await self._records(plan, rows))
 
     async def changed_since(self, cursor: Cursor | None) -> AsyncIterator[Page]:
         """Changes by (Modified_Time, id), oldest first, up to a safety lag before now; deletions come at the end of a pass.
@@ -110,10 +108,9 @@ class ZohoSource:
 
     async def _records(self, plan: Plan, rows: Sequence[Vendor]) -> tuple[Record, ...]:
         living = [row for row in rows if plan.living(row)]
-        if plan.lines is None:
-            return tuple(map(plan.record, living))
-        whole = {record.id: record for record in await with_lines(self._api, plan, [str(row["id"]) for row in living])}
-        return tuple(whole[str(row["id"])] for row in living if str(row["id"]) in whole)
+        if plan.lines is not None:
+            living = await with_lines(self._api, plan.lines, living, self._settings.coql_page)
+        return tuple(map(plan.record, living))
 
     async def _query(self, where: str, *, order: Sequence[str], limit: int) -> tuple[list[Vendor], bool]:
         """One query; when a column is gone from the organisation, once more with what is there now."""
@@ -165,9 +162,3 @@ class ZohoSource:
                 held = []
         if held:
             yield Page(records=tuple(held), cursor=None)
-
-
-async def with_lines(api: Api, plan: Plan, ids: Sequence[str]) -> list[Record]:
-    """Records with their lines, one call each, since lists and queries leave subforms out; the limiter paces them."""
-    found = await asyncio.gather(*(api.record(plan.module, record_id) for record_id in ids))
-    return [plan.record(row) for row in found if row is not None and plan.living(row)]

@@ -17,7 +17,6 @@ from ml_connector_zoho_crm.twin.table import Row, Table
 from ml_connector_zoho_crm.twin.watch import Mischief
 from ml_connector_zoho_crm.twin.wire import decode, encode
 
-
 ORDER_LINES = "Order_Lines"
 LINE_FIELDS = {
     "Line_Key": "text",
@@ -30,6 +29,7 @@ LINE_FIELDS = {
     "Wanted_On": "date",
     "Status": "text",
 }
+
 
 class Answer(msgspec.Struct):
     """What ``ZohoTwin.ask`` got: ``json`` has Decimals for fractions and is None when the body is none."""
@@ -105,7 +105,7 @@ class ZohoTwin(ZohoServer):
 
     def settings(self, base_url: str) -> dict[str, object]:
         """The connection settings that reach this twin at ``base_url``; secrets as references."""
-        lines = {"order_lines": "custom_subform", "subform": {"name": ORDER_LINES, "key": "Line_Key"}}
+        lines: dict[str, object] = {"order_lines": "custom_subform", "subform": {"name": ORDER_LINES, "key": "Line_Key"}}
         return (lines if ORDER_LINES in self.org.tables["Deals"].module.fields else {}) | {
             "accounts_server": base_url,
             "api_domain": base_url,
