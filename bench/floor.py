@@ -75,7 +75,8 @@ class Erp:
     async def pages(self) -> AsyncIterator[list[Row]]:
         after = ""
         while True:
-            where = f"&$filter={quote(f'''OrderNo gt '{after}' ''', safe='')}" if after else ""
+            condition = f"OrderNo gt '{after}'"
+            where = f"&$filter={quote(condition, safe='')}" if after else ""
             rows = rows_in.decode(await self.get(f"CustomerOrderSet?$select={HEAD}{where}&$orderby=OrderNo&$top={PAGE}")).value
             if rows:
                 yield rows
@@ -104,6 +105,7 @@ def deal(row: Row, lines: list[Line], accounts: dict[str, str]) -> dict[str, Any
         "ERP_Order_No": row.OrderNo,
         "Amount": row.TotalAmount,
         "Currency": row.CurrencyCode,
+        "Customer_Reference": row.CustomerPoNo,
         "Stage": STAGES.get(row.Objstate, "Negotiation/Review"),
         "Closing_Date": (row.WantedDeliveryDate or row.DateEntered or "")[:10],
         "Account_Name": {"id": accounts[row.CustomerNo]},

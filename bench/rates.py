@@ -44,7 +44,7 @@ realm = "acmeprod"
 client_id = "ML_CONNECTOR"
 client_secret = "env:IFS_SECRET"
 paging = "keyset"
-children = []
+entities = {{ account = {{ categories = [], children = [] }} }}
 limits = {{ requests_per_minute = 600000, concurrency = 4 }}
 
 [connections.zoho]
@@ -101,6 +101,7 @@ class Bench:
     def crm_anew(self) -> ZohoTwin:
         self.crm = ZohoTwin(erp_fields=True)
         self.crm.add_subform("Deals", "Order_Lines", LINES)
+        self.crm.add_field("Deals", "Customer_Reference", length=50)
         return self.crm
 
     async def run(self, *command: str) -> dict[str, Any]:

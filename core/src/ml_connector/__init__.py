@@ -1,6 +1,6 @@
 """ml-connector's core: what plugin authors import. It needs the standard library, msgspec and pluggy, nothing else.
 
-The names are looked up when they are first used, so that a module which only wants ``ml_connector.errors`` does not pay for pluggy.
+The names are looked up when they are first used, so that whoever only wants ``ml_connector.errors`` does not pay for pluggy.
 """
 
 from importlib import import_module

@@ -1,6 +1,7 @@
 """``[flows.NAME]``: which records go where. Checked against the connections, the entities and the tables beside it."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -111,6 +112,7 @@ class FlowReader:
             where=where,
             where_text=given.get("where", ""),
             sets=sets,
+            reads=_looks_at([given.get("where", ""), *(assignment.text for assignment in sets)]),
             fields=frozenset(given["fields"]) if given.get("fields") is not None else None,
             writes=given.get("writes", "create+update"),
             drift=given.get("drift", "report"),
@@ -255,6 +257,11 @@ def check_circles(after: Mapping[str, Iterable[str]], decoder: Decoder) -> None:
             free = circle
         for name in free:
             del waiting[name]
+
+
+def _looks_at(expressions: Iterable[str]) -> frozenset[str]:
+    """The fields of the record that the expressions read, whole."""
+    return frozenset(re.split(r"[.\[]", path)[0] for text in expressions if text for path in paths_of(text))
 
 
 def _circle(waiting: Mapping[str, list[str]]) -> list[str]:

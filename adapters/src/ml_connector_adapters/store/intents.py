@@ -17,12 +17,13 @@ class SqlIntents:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._put = database.bulk(database.upsert(INTENTS))
 
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
         rows = [{**msgspec.structs.asdict(intent), "at": to_micros(intent.at)} for intent in intents]
         async with self._db.writing() as connection:
             await hold(connection, lease)
-            await self._db.write_rows(connection, self._db.upsert(INTENTS), rows)
+            await self._put.execute(connection, rows)
 
     async def of(self, flow: str) -> list[Intent]:
         columns = [INTENTS.c[name] for name in Intent.__struct_fields__]

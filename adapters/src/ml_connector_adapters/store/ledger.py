@@ -31,6 +31,7 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._add = database.bulk(insert(AUDIT))
 
     async def start(self, run: Run) -> None:
         async with self._db.writing() as connection:
@@ -61,7 +62,7 @@ class SqlLedger:
             row = _row(seq, entry)
             row["hash"] = last = _hash(last, row)
             rows.append(row)
-        await self._db.write_rows(connection, insert(AUDIT), rows)
+        await self._add.execute(connection, rows)
         await connection.execute(update(HEADS).where(HEADS.c.chain == CHAIN).values(seq=end + len(rows), hash=last))
 
     async def entries(

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, exists, func, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain import Ref, RemoteId
@@ -21,12 +21,17 @@ _OTHER: Final[dict[Side, Side]] = {"left": "right", "right": "left"}
 _trouble_in: Final = msgspec.json.Decoder(Trouble)
 _trouble_out: Final = msgspec.json.Encoder()
 
+# Written out, not bound: only then can the planner see that the partial index holds all of them.
+_UNSETTLED: Final = LINKS.c.standing != literal("agreed", literal_execute=True)
+
 
 class SqlLinks:
     """Fulfils Links; ``write`` takes part in the settlement's transaction."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._put = database.bulk(database.upsert(LINKS))
+        self._sight = database.bulk(database.insert(SIGHTINGS).on_conflict_do_nothing())
 
     async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]:
         rows = await self._by_ids(flow, side, ids, _IDS[side], _VERSIONS[side], LINKS.c.standing, LINKS.c.due)
@@ -72,14 +77,20 @@ class SqlLinks:
         return marked
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
-        which = LINKS.c.standing.in_(standings) if standings else LINKS.c.drift.is_not(None)
+        which: ColumnElement[bool] = LINKS.c.standing.in_(standings) if standings else LINKS.c.drift.is_not(None)
+        if standings and "agreed" not in standings:
+            which = and_(which, _UNSETTLED)
         newest = (LINKS.c.trouble_since.desc().nulls_last(), LINKS.c.id)
         return await self._links(select(LINKS).where(which, _in_flow(flow)).order_by(*newest).limit(limit))
 
     async def tally(self, flow: str) -> Mapping[str, int]:
-        standings = select(LINKS.c.standing, func.count()).where(LINKS.c.flow == flow).group_by(LINKS.c.standing)
+        ours = LINKS.c.flow == flow
+        others = select(LINKS.c.standing, func.count()).where(ours, _UNSETTLED).group_by(LINKS.c.standing)
         async with self._db.reading() as connection:
-            tally: dict[str, int] = {row[0]: row[1] for row in await connection.execute(standings)}
+            tally: dict[str, int] = {row[0]: row[1] for row in await connection.execute(others)}
+            agreed = (await connection.execute(select(func.count()).where(ours))).scalar_one() - sum(tally.values())
+            if agreed:
+                tally["agreed"] = agreed
             strayed = select(func.count()).where(LINKS.c.flow == flow, LINKS.c.drift.is_not(None))
             drifted = (await connection.execute(strayed)).scalar_one()
         return {**tally, "drifted": drifted} if drifted else tally
@@ -103,8 +114,7 @@ class SqlLinks:
     async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
         if ids:
             async with self._db.writing() as connection:
-                once = self._db.insert(SIGHTINGS).on_conflict_do_nothing()
-                await self._db.write_rows(connection, once, [{"flow": flow, "id": id_} for id_ in ids])
+                await self._sight.execute(connection, [{"flow": flow, "id": id_} for id_ in ids])
 
     async def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
         """In the order of the left ids; what the caller settles meanwhile does not disturb it."""
@@ -121,7 +131,7 @@ class SqlLinks:
 
     async def write(self, connection: AsyncConnection, links: Sequence[Link]) -> None:
         """Links replace what stands under their id. An id that another link holds is SQLAlchemy's IntegrityError."""
-        await self._db.write_rows(connection, self._db.upsert(LINKS), [_row(link) for link in links])
+        await self._put.execute(connection, [_row(link) for link in links])
 
     async def clash(self, flow: str, links: Sequence[Link]) -> ContractBroken | None:
         """Which two links want one remote id, if that is why they could not be written; asked after the undoing."""

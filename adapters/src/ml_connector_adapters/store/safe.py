@@ -63,7 +63,7 @@ class Safe:
                 moved.append({"at_realm": realm, "at_name": name, "new_id": new.id, "new_wrapped": fresh.wrapped})
             here = update(SEALED).where(_at(bindparam("at_realm"), bindparam("at_name")))
             here = here.values(key_id=bindparam("new_id"), wrapped=bindparam("new_wrapped"))
-            await self._db.write_rows(connection, here, moved)
+            await connection.execute(here, moved)
             await connection.execute(self._db.upsert(MASTER_KEY), {"role": _ROLE, "key_id": new.id})
         async with self._db.writing() as connection:
             self.keys.keep_only(await self._key_in_use(connection))

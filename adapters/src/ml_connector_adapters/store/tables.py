@@ -60,9 +60,9 @@ class LinkRow(Base, table=True):
     __table_args__ = (
         Index("links_left", "flow", "left_id", unique=True),  # NULLs differ from each other in both databases
         Index("links_right", "flow", "right_id", unique=True),
-        Index("links_standing", "flow", "standing"),
         Index("links_number", "number"),
-        # Few links are in these three, and the others cost nothing to keep out.
+        # Few links are in these, and the others cost nothing to keep out.
+        Index("links_standing", "flow", "standing", **_where("standing <> 'agreed'")),
         Index("links_due", "flow", **_where("due IS 1", "due IS true")),
         Index("links_drift", "flow", **_where("drift IS NOT NULL")),
         Index("links_waits", "flow", "waits_kind", "waits_key", **_where("waits_key IS NOT NULL")),

@@ -68,6 +68,10 @@ class Extra(Mapping[str, Scalar]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def as_dict(self) -> dict[str, Scalar]:
+        """A fresh dict of the same values."""
+        return self._values.copy()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Extra) and self._values == other._values
 

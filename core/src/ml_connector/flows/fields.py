@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -23,13 +24,19 @@ def _from_custom(kind: type, value: Any) -> Any:
 
 def _to_custom(value: Any) -> Any:
     if isinstance(value, Extra):
-        return dict(value)
+        return value.as_dict()
     raise TypeError(f"no conversion from {type(value)}")
 
 
-def plain(entity: Entity) -> Any:
-    """The entity as expressions see it: dicts and lists; unset fields absent; Decimal kept; dates and times as ISO text."""
-    return msgspec.to_builtins(entity, builtin_types=(Decimal,), enc_hook=_to_custom)
+def plain(entity: Entity, reads: frozenset[str] | None = None) -> Any:
+    """The entity as expressions see it: dicts and lists; unset fields absent; Decimal kept; dates and times as ISO text.
+
+    ``reads`` are the only fields that anybody will look at; None: all.
+    """
+    told = entity
+    if reads is not None:
+        told = type(entity)(**{name: getattr(entity, name) for name in entity.__struct_fields__ if name in reads})
+    return msgspec.to_builtins(told, builtin_types=(Decimal,), enc_hook=_to_custom)
 
 
 def misnamed(path: str, kind: Kind) -> str | None:
@@ -84,12 +91,12 @@ class Projection:
     def __call__(self, source: Entity) -> Entity | None:
         """What the target shall hold, or None when ``where`` leaves the record out. Raises RecordRejected."""
         flow = self._flow
-        data = plain(source) if self._needs_plain else None
+        data = plain(source, flow.reads) if self._needs_plain else None
         if flow.where is not None and not flow.where(data):
             return None
         entity = self._convert(source) if self._convert else source
         values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
-        extras = dict(entity.extra) if isinstance(entity.extra, Extra) else {}
+        extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
         for assignment in flow.sets:
             value = assignment.expression(data)
             head, _, rest = assignment.path.partition(".")
@@ -141,19 +148,23 @@ def _no_floats(value: Any) -> Any:
     return Decimal(str(value)) if isinstance(value, float) else value
 
 
+@cache
+def _refs_in(kind: type[Entity]) -> tuple[str, ...]:
+    """The fields that can name another record."""
+    return tuple(field.name for field in msgspec.structs.fields(kind) if Ref in getattr(field.type, "__args__", ()))
+
+
 def refs_of(entity: Entity) -> list[Ref]:
     """Every record that the entity names, header first, then lines."""
-    found = [value for name in entity.__struct_fields__ if isinstance(value := getattr(entity, name), Ref)]
-    for line in _lines(entity):
-        if isinstance(line.product, Ref):
-            found.append(line.product)
+    found = [value for name in _refs_in(type(entity)) if isinstance(value := getattr(entity, name), Ref)]
+    found += [line.product for line in _lines(entity) if isinstance(line.product, Ref)]
     return found
 
 
 def with_refs(entity: Entity, names: Mapping[Ref, Ref | UnsetType]) -> Entity:
     """The entity with each Ref replaced by what the other side calls the same record (UNSET: nothing); all are in ``names``."""
     changes: dict[str, Any] = {
-        name: names[value] for name in entity.__struct_fields__ if isinstance(value := getattr(entity, name), Ref)
+        name: names[value] for name in _refs_in(type(entity)) if isinstance(value := getattr(entity, name), Ref)
     }
     lines = _lines(entity)
     if any(isinstance(line.product, Ref) for line in lines):

@@ -48,6 +48,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     where: Expression | None = None
     where_text: str = ""
     sets: tuple[Assignment, ...] = ()
+    reads: frozenset[str] | None = None  # the fields of ``entity`` that ``where`` and ``sets`` look at; None: perhaps all
     fields: frozenset[str] | None = None  # nothing else of the target is touched; None: every field there is
     writes: Literal["create+update", "create", "update"] = "create+update"
     drift: Literal["report", "restore"] = (

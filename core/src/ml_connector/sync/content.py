@@ -24,7 +24,7 @@ def _encode_extra(value: Any) -> Any:
             name: {_TAGS[type(part)]: part.isoformat() if isinstance(part, dt.date) else str(part)}
             if type(part) in _TAGS
             else part
-            for name, part in sorted(value.items())
+            for name, part in sorted(value.as_dict().items())
         }
     raise TypeError(f"cannot encode {type(value)}")
 
@@ -62,12 +62,9 @@ def decode(kind: Kind, data: bytes) -> Entity:
 def changed_fields(new: Entity, old: Entity | None) -> list[str]:
     """Fields (``extra.NAME`` for custom ones) set in ``new`` that differ in ``old``; all set ones without an ``old``."""
     names: list[str] = []
-    for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if value is UNSET:
-            continue
-        before = UNSET if old is None else getattr(old, name)
-        if value == before:
+    was = (UNSET,) * len(new.__struct_fields__) if old is None else msgspec.structs.astuple(old)
+    for name, value, before in zip(new.__struct_fields__, msgspec.structs.astuple(new), was, strict=True):
+        if value is UNSET or value == before:
             continue
         if name == "extra":
             known = before if isinstance(before, Extra) else {}
@@ -95,9 +92,9 @@ def only(entity: Entity, names: Iterable[str]) -> Entity:
 
 def without_empty(entity: Entity) -> Entity:
     """For a create: what is cleared need not be said."""
-    values = {name: value for name in entity.__struct_fields__ if (value := getattr(entity, name)) not in (None, UNSET)}
+    values = {name: value for name, value in msgspec.structs.asdict(entity).items() if value is not None and value is not UNSET}
     if isinstance(entity.extra, Extra):
-        values["extra"] = Extra({name: value for name, value in entity.extra.items() if value is not None})
+        values["extra"] = Extra({name: value for name, value in entity.extra.as_dict().items() if value is not None})
     return type(entity)(**values)
 
 

@@ -4,6 +4,7 @@ import re
 from binascii import Error as NotBase64
 from binascii import a2b_base64
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 _TEXT: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?)?")
@@ -40,10 +41,16 @@ class ServerTime:
         """The business date of a Date or DateTimeOffset as people on the server's clock read it. Raises ValueError."""
         if self.aware and len(text) > 10:
             return _parsed(text).astimezone(self.zone).date()
-        return date.fromisoformat(text[:10])
+        return _date(text[:10])
 
     def today(self, now: datetime) -> date:
         return now.astimezone(self.zone).date()
+
+
+@lru_cache(4096)
+def _date(text: str) -> date:
+    """Most orders name the same few days."""
+    return date.fromisoformat(text)
 
 
 def earlier(text: str, seconds: float) -> str:

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from random import Random
 
 from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
-
 from ml_connector_ifs_cloud.twin import facts, fill
 from ml_connector_ifs_cloud.twin.answers import JSON, Refused, locked, metadata_modified, not_found
 from ml_connector_ifs_cloud.twin.catalogue import declare

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
+
 from ml_connector.twin import Fault, TwinResponse
 
 JSON = "application/json;odata.metadata=minimal"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+
 from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
 
 SCOPE = "openid audience microprofile-jwt profile email"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
-from ml_connector.twin import TwinRequest, TwinResponse
 
+from ml_connector.twin import TwinRequest, TwinResponse
 from ml_connector_ifs_cloud.twin import writes
 from ml_connector_ifs_cloud.twin.answers import (
     JSON,

@@ -11,7 +11,6 @@ from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
 from ml_connector.twin import TwinClock
-
 from ml_connector_ifs_cloud.twin.schema import EntityType, Model, Navigation, Value, column
 
 Key: TypeAlias = tuple[Value, ...]

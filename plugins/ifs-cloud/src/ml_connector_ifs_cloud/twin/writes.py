@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
-from ml_connector.twin import TwinRequest
 
+from ml_connector.twin import TwinRequest
 from ml_connector_ifs_cloud.twin.answers import Refused, business, undeserialisable
 from ml_connector_ifs_cloud.twin.schema import SYSTEM, Action, EntityType, Navigation, Property, Value, column
 from ml_connector_ifs_cloud.twin.tables import Database, Row

@@ -32,7 +32,7 @@ def upgrade() -> None:
     )
     op.create_index("links_left", "links", ["flow", "left_id"], unique=True)
     op.create_index("links_right", "links", ["flow", "right_id"], unique=True)
-    op.create_index("links_standing", "links", ["flow", "standing"])
+    op.create_index("links_standing", "links", ["flow", "standing"], **_where("standing <> 'agreed'"))
     op.create_index("links_number", "links", ["number"])
     op.create_index("links_due", "links", ["flow"], **_where("due IS 1", "due IS true"))
     op.create_index("links_drift", "links", ["flow"], **_where("drift IS NOT NULL"))
