@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+
 from ml_connector.twin import Fault, NoAnswer, Twin, TwinClock, TwinRequest, TwinResponse
 from ml_connector_ifs_cloud.twin import IfsTwin, locked, metadata_modified
 
