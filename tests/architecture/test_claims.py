@@ -1,11 +1,14 @@
 """Claims in the documents that the code must keep true."""
 
 import inspect
+import re
 from pathlib import Path
 
 import ml_connector.errors
 import ml_connector.ports
 from ml_connector.errors import ConnectorError
+from ml_connector_adapters.config import load
+from ml_connector_adapters.plugins import discover
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +37,21 @@ def test_the_manual_explains_no_error_that_does_not_exist() -> None:
 def test_every_error_says_in_its_docstring_what_happens_next() -> None:
     classes = [getattr(ml_connector.errors, name) for name in public_errors()]
     assert [each.__name__ for each in classes if not each.__doc__ or len(each.__doc__) < 30] == []
+
+
+def test_the_readmes_configuration_has_no_mistake(tmp_path: Path) -> None:
+    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    file = tmp_path / "ml-connector.toml"
+    file.write_text('[workspace]\nname = "acme"\n' + block)
+    [workspace] = load(file, discover().systems)
+    assert [flow.name for flow in workspace.flows] == ["customers", "orders"]
+
+
+def test_every_recipe_that_ships_has_no_mistake(tmp_path: Path) -> None:
+    found = discover().systems
+    recipes = {(spec.name, other): text for spec in found.values() for other, text in spec.recipes.items() if other in found}
+    for (name, other), text in recipes.items():
+        file = tmp_path / f"{name}-{other}.toml"
+        file.write_text(text)
+        load(file, found)
+    assert ("ifs-cloud", "zoho-crm") in recipes

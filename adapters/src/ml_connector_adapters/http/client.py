@@ -202,12 +202,12 @@ class HttpClient:
                     outcome = error
             if isinstance(outcome, Answer):
                 return outcome
-            if isinstance(outcome, TokenRefused) and refused is None and token is not None and (repeatable or not outcome.unsure):
-                refused = token
-                continue
+            if isinstance(outcome, TokenRefused):
+                if refused is None and token is not None and (repeatable or not outcome.unsure):
+                    refused = token
+                    continue
+                outcome.fix = outcome.fix or "Check that the credentials are for this system and still granted"
             if not isinstance(outcome, RetryLater):
-                if isinstance(outcome, TokenRefused):
-                    outcome.fix = outcome.fix or "Check that the credentials are for this system and still granted"
                 raise outcome
             if token is not None:
                 refused = None  # the vendor took the token; should it expire during the wait, it may be replaced again
