@@ -177,3 +177,10 @@ def test_settings_hold_references_and_secrets_hold_values():
     references = {value.removeprefix("secret:") for value in settings.values() if str(value).startswith("secret:")}
     assert references == set(twin.secrets())
     assert settings["accounts_server"] == settings["api_domain"] == "http://127.0.0.1:8123"
+
+
+def test_people_cannot_give_a_unique_value_twice():
+    twin = ZohoTwin(erp_fields=True)
+    twin.insert_as_person("Accounts", Account_Name="Acme", ERP_Customer_No="C-1")
+    with pytest.raises(ValueError, match="another record's"):
+        twin.insert_as_person("Accounts", Account_Name="Acme again", ERP_Customer_No="c-1")

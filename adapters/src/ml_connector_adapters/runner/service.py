@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from ml_connector.errors import ConnectorError, LeaseHeld
@@ -18,6 +19,8 @@ from ml_connector_adapters.runner.worker import Result, Worker
 log = logging.getLogger("ml_connector")
 
 TICK_S: Final = 1.0
+REST_S: Final = 60.0
+"""How long a flow rests after a defect, at least; its schedule may say longer."""
 RENEW_S: Final = 300.0
 """How often channels are looked at; renewal itself happens at half life."""
 
@@ -30,6 +33,7 @@ class Tenant:
         self._public_url, self._clock, self._stop = public_url, clock, stop
         self._running: dict[str, asyncio.Task[None]] = {}
         self._asked: set[str] = set()
+        self._resting: dict[str, datetime] = {}  # flow → until when, after a defect
         self._told: dict[str, str] = {}  # flow → the trouble last logged: an outage is told once
 
     @property
@@ -47,7 +51,13 @@ class Tenant:
     async def tend(self) -> None:
         """Start what is due, until told to stop; then wait for the batches in hand."""
         while not self._stop.is_set():
-            for flow in await self._due():
+            try:
+                due = await self._due()
+                self._told.pop("state", None)
+            except ConnectorError as error:  # the state is away: this workspace waits, the others need not know
+                self._tell("state", str(error))
+                due = []
+            for flow in due:
                 self._running[flow.name] = asyncio.create_task(self._run(flow))
             await _either(self._stop, self._clock.sleep(TICK_S))
         if self._running:
@@ -73,6 +83,8 @@ class Tenant:
                     self._told.pop(f"channel {name}", None)
                 except ConnectorError as error:
                     self._tell(f"channel {name}", str(error))
+                except Exception:  # a plugin's defect costs its own channel, nothing else
+                    log.exception("%s/channel %s: defect", self.name, name)
             await _either(self._stop, self._clock.sleep(RENEW_S))
 
     async def _due(self) -> list[Flow]:
@@ -82,7 +94,7 @@ class Tenant:
         due: list[Flow] = []
         for flow in self._flows:
             blocked = flow.left in paused or flow.right in paused or flow.name in self._running
-            if blocked or any(name in self._running for name in flow.after):
+            if blocked or self._resting.get(flow.name, now) > now or any(name in self._running for name in flow.after):
                 continue
             last = await world.state.ledger.last(flow.name)
             at = next_due(flow.schedule, last[0].started_at if last else None, now)
@@ -100,7 +112,7 @@ class Tenant:
             await self._wake_children(flow, result)
         except Exception:  # a defect in one flow is logged whole and must not stop the others
             log.exception("%s/%s: defect", self.name, flow.name)
-            await self.worker.world.state.pauses.pause(flow.left, "a defect stopped the run; see the log", None)
+            self._resting[flow.name] = self._clock.now() + timedelta(seconds=REST_S)
         finally:
             del self._running[flow.name]
 

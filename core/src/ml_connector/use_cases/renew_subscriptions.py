@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from ml_connector.domain import Kind
 from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
@@ -53,7 +55,7 @@ async def renew_subscriptions(
     subscription = fitting[0]
     if not _past_half_life(subscription, clock):
         return subscription
-    renewed = await notices.renew(subscription)
+    renewed = msgspec.structs.replace(await notices.renew(subscription), created_at=clock.now())  # a new life, a new half
     await state.subscriptions.save(renewed, renewed.callback_url.removeprefix(prefix))
     return renewed
 

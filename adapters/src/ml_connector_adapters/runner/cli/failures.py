@@ -152,6 +152,8 @@ def dismiss(*failures: str, config: Config = None) -> int:
     """Stop telling of these; a later change at the source brings the record back by itself."""
 
     async def task() -> int:
+        if not failures:
+            raise ConfigError("which ones?", fix="Name their ids; ml-connector failures list shows them")
         async with opened(config) as here:
             links = await _named(here, failures)
             count = await here.store.links.dismiss([link.id for link in links])

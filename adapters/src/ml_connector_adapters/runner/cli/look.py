@@ -166,6 +166,7 @@ def _told(record: "AuditRecord") -> dict[str, Any]:
 
 def _show_chapter(chapter: "Chapter", field: str | None) -> None:
     from ml_connector.sync import content
+    from ml_connector.sync.decide import DELETED
 
     flow, link = chapter.flow, chapter.link
     answer(f"{flow.name}: {link.standing}")
@@ -178,7 +179,9 @@ def _show_chapter(chapter: "Chapter", field: str | None) -> None:
         place = f"{link.trouble.field}: " if link.trouble.field else ""
         answer(f"  waits: {link.trouble.code}, {place}{link.trouble.reason}. {link.trouble.fix}".rstrip(". ") + ".")
     if chapter.drift:
-        answer(f"  edited at {flow.right}: {', '.join(chapter.drift)}; {_drift_rule(flow.drift, flow.left)}")
+        what = "deleted" if chapter.drift == (DELETED,) else "edited"
+        fields = "" if what == "deleted" else f": {', '.join(chapter.drift)}"
+        answer(f"  {what} at {flow.right}{fields}; {_drift_rule(flow.drift, flow.left)}")
     for record in chapter.entries:
         entry = record.entry
         reason = f": {entry.reason}" if entry.reason else ""

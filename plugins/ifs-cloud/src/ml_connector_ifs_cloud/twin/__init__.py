@@ -13,6 +13,7 @@ from random import Random
 from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 from ml_connector_ifs_cloud.twin import facts, fill
 from ml_connector_ifs_cloud.twin.answers import JSON, Refused, locked, metadata_modified, not_found
+from ml_connector_ifs_cloud.twin.business import COMPANY, SITE
 from ml_connector_ifs_cloud.twin.catalogue import declare
 from ml_connector_ifs_cloud.twin.fill import Buyer
 from ml_connector_ifs_cloud.twin.identity import Keycloak
@@ -23,7 +24,7 @@ from ml_connector_ifs_cloud.twin.values import from_person
 
 __all__ = ["IfsTwin", "locked", "metadata_modified"]
 
-PROJECTIONS = ("CustomerHandling", "CustomersHandling", "CustomerOrderHandling", "HistoryLogHandling")
+PROJECTIONS = ("CustomerHandling", "CustomersHandling", "CustomerOrderHandling", "CompanySiteHandling", "HistoryLogHandling")
 GATEWAYS = ("main", "int", "b2b")
 SECRET = "twin/ifs_client_secret"
 RETRY_AFTER_S = 5
@@ -85,6 +86,7 @@ class IfsTwin:
         self.late_customer: str | None = None
         self._model = declare()
         self._db = Database(self._model, self.clock, timedelta(hours=time_offset_hours), collation)
+        self._db.insert(self._type("CompanySiteSet"), {"Contract": SITE, "Company": COMPANY, "Description": "Head office"})
         self._services = {name: Service(self._db, self._model.projections[name], self.switches) for name in self.projections}
         self._recent: deque[datetime] = deque()
         self._base_url = ""

@@ -74,6 +74,10 @@ CUSTOMER_CREDIT_INFO = """
     Date = NextReviewDate
 """
 
+COMPANY_SITE = """
+    String = Contract:5 Company:20 Description:50
+"""
+
 CUSTOMER_ORDER = """
     CustomerOrderState = Objstate
     String = OrderNo:12 AuthorizeCode Contract:5 Company:20 CurrencyCode:3 CustomerNo:20 CustomerNoPay
@@ -344,9 +348,11 @@ def declare() -> Model:
         ),
         Projection("CustomersHandling", customers),
         Projection("CustomerOrderHandling", {"CustomerOrderSet": "CustomerOrder", "CustomerOrderLineSet": "CustomerOrderLine"}),
+        Projection("CompanySiteHandling", {"CompanySiteSet": "CompanySite"}),
         Projection("HistoryLogHandling", {"HistoryLogOverviewSet": "HistoryLog", "HistoryLogDetailsSet": "HistoryLog"}),
     )
-    types = [*_customer_types(), *_order_types(), *_history_types()]
+    sites = EntityType("CompanySite", ("Contract",), properties(COMPANY_SITE), read_only=True)
+    types = [*_customer_types(), *_order_types(), *_history_types(), sites]
     return Model(
         types={entity.name: entity for entity in types},
         enums=dict(ENUMS),

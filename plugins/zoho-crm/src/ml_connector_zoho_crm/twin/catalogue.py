@@ -336,7 +336,7 @@ ERP_FIELDS = {
     "Price_Books": "ERP_Price_List_No",
     "Quotes": "ERP_Quote_No",
     "Sales_Orders": "ERP_Order_No",
-    "Purchase_Orders": "ERP_Purchase_Order_No",
+    "Purchase_Orders": "ERP_PO_No",
     "Invoices": "ERP_Invoice_No",
 }
 

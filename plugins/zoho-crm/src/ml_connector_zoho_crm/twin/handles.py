@@ -159,7 +159,9 @@ class ZohoTwin(ZohoServer):
         A subform takes a list of rows; nothing is mandatory to people.
         """
         table = self.org.tables[module]
-        record_id = self.org.insert(table, *self._checked(table, fields), self.org.person.id)
+        values, rows = self._checked(table, fields)
+        self._not_taken(table, values, None)
+        record_id = self.org.insert(table, values, rows, self.org.person.id)
         self.watch.flush()
         return record_id
 
@@ -169,7 +171,9 @@ class ZohoTwin(ZohoServer):
         Rows of a subform behave as in the API: with ``id`` changed, without appended, with ``_delete`` removed, the rest stay.
         """
         table = self.org.tables[module]
-        self.org.change(table, record_id, *self._checked(table, fields), self.org.person.id)
+        values, rows = self._checked(table, fields)
+        self._not_taken(table, values, record_id)
+        self.org.change(table, record_id, values, rows, self.org.person.id)
         self.watch.flush()
 
     def delete_as_person(self, module: str, record_id: str) -> None:
@@ -208,6 +212,13 @@ class ZohoTwin(ZohoServer):
                     f"{table.module.name}.{name} does not take {value!r}: {wrong.message} {wrong.details}"
                 ) from None
         return values, rows
+
+    def _not_taken(self, table: Table, values: Row, record_id: str | None) -> None:
+        """People are told as well when a unique value is another record's. Raises ValueError."""
+        for name, value in values.items():
+            holders = table.find(name, value) if value is not None and table.module.fields[name].distinct else ()
+            if any(holder != record_id for holder in holders):
+                raise ValueError(f"{table.module.name}.{name} {value!r} is another record's")
 
     def _checked_row(self, lines: Table, row: Mapping[str, Any]) -> RowChange:
         values, _ = self._checked(lines, {name: value for name, value in row.items() if name not in ("id", "_delete")})
