@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from dependency_injector import containers, providers
 
-from ml_connector.ports.secrets import Token
+from ml_connector.ports.secrets import Secret, Token
 from ml_connector.system import Connection
 from ml_connector.use_cases.run_flow import World
 from ml_connector_adapters import telemetry as otel
@@ -112,3 +112,29 @@ async def open_vault(workspace: Workspace) -> AsyncIterator[Vault]:
     """The vault alone, for the commands that keep secrets before anything can connect."""
     async with open_store(workspace.state, clock=SystemClock()) as store:
         yield Vault(store)
+
+
+async def keep_secret(workspace: Workspace, name: str, value: str) -> list[str]:
+    """Put a secret into the vault. A connection that uses it and waits for a person goes on; returns the names of those."""
+    clock = SystemClock()
+    async with open_store(workspace.state, clock=clock) as store:
+        await Vault(store).put(name, value)
+        waiting = [each for each, (_, until) in (await store.pauses.paused(clock.now())).items() if until is None]
+        freed = [
+            each
+            for each in waiting
+            if each in workspace.connections and _uses(workspace.connections[each].settings, Secret(f"secret:{name}"))
+        ]
+        for connection in freed:
+            await store.pauses.resume(connection)
+    return freed
+
+
+def _uses(settings: object, secret: Secret) -> bool:
+    if isinstance(settings, msgspec.Struct):
+        return any(_uses(part, secret) for part in msgspec.structs.astuple(settings))
+    if isinstance(settings, Mapping):
+        return any(_uses(part, secret) for part in settings.values())
+    if isinstance(settings, (list, tuple)):
+        return any(_uses(part, secret) for part in settings)
+    return settings == secret

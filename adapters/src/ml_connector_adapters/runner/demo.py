@@ -20,12 +20,13 @@ from typing import Any, Final
 from rich.console import Console
 
 from ml_connector.errors import ConfigError
+from ml_connector.ports.state import Counts
 from ml_connector.twin import Fault, Twin
 from ml_connector_adapters.http.twins import serving
 from ml_connector_adapters.plugins import discover
-from ml_connector_adapters.runner.cli.work import TERMS
 from ml_connector_adapters.runner.twins import make_twin
 
+TERMS: Final = Counts.__struct_fields__
 say: Final = Console(stderr=True, highlight=False)
 
 EDITED: Final = {"account": 10, "order": 25}

@@ -11,11 +11,15 @@ from ml_connector_adapters.runner.cli.common import complain
 
 EXAMPLES = """
 Examples:
-  ml-connector demo                            see it work, with made-up vendors
-  ml-connector init ifs-cloud zoho-crm         write a configuration to start from
-  ml-connector check && ml-connector ping      is it well formed, are the systems fit?
-  ml-connector sync customers orders           one run now
-  ml-connector explain order 10042 amount      who changed this, when, why
+
+```text
+ml-connector demo                        see it work, with made-up vendors
+ml-connector init ifs-cloud zoho-crm     write a configuration to start from
+ml-connector check                       is it well formed?
+ml-connector ping                        are the systems fit for it?
+ml-connector sync customers orders       one run now
+ml-connector explain order 10042 amount  who changed this, when, why
+```
 """
 
 app = App(

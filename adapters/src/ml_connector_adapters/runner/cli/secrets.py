@@ -7,7 +7,7 @@ from cyclopts import App
 from ml_connector.errors import ConfigError
 from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, one_workspace, run, table
 
-app = App(name="secrets", help="The vault: set, list, rotate.")
+app = App(name="secrets", help="The vault: set, list, rotate, forget.")
 
 
 @app.command(name="set")
@@ -18,14 +18,13 @@ def set_(name: str, /, *, config: Config = None) -> int:
     """
 
     async def task() -> int:
-        from ml_connector_adapters.runner.container import open_vault
+        from ml_connector_adapters.runner.container import keep_secret
 
         value = _ask(name)
         if not value:
             raise ConfigError(f"the value for {name} is empty; nothing was kept")
-        async with open_vault(one_workspace(config)) as vault:
-            await vault.put(name, value)
-        answer(f"kept {name}")
+        freed = await keep_secret(one_workspace(config), name, value)
+        answer(f"kept {name}" + (f"; {', '.join(freed)} is no longer paused" if freed else ""))
         return 0
 
     return run(task)
