@@ -17,6 +17,7 @@ import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.util._once import Once
 
+from ml_connector.twin import Twin, TwinRequest, TwinResponse
 from ml_connector_adapters.http.twins import serving
 from ml_connector_adapters.runner.cli.app import main
 from ml_connector_ifs_cloud.twin import IfsTwin
@@ -63,7 +64,7 @@ class Told(NamedTuple):
 class Acme:
     """``ifs`` and ``zoho`` are the vendors; ``run`` is one command in this process, ``start`` one in a process of its own."""
 
-    def __init__(self, home: Path, ifs: IfsTwin, zoho: ZohoTwin, urls: tuple[str, str], capture: Any) -> None:
+    def __init__(self, home: Path, ifs: IfsTwin, zoho: ZohoTwin, urls: list[str], capture: Any) -> None:
         self.home, self.ifs, self.zoho = home, ifs, zoho
         self.config, self.state = home / "ml-connector.toml", home / "acme.db"
         self.urls, self._capture = urls, capture
@@ -136,6 +137,7 @@ class Acme:
 
     def customer(self, number: str = "C-100", name: str = "Acme", **values: object) -> None:
         self.ifs.put("CustomerInfoSet", {"CustomerId": number, "Name": name, "CustomerCategory": "Customer", **values})
+        self.ifs.put("CustOrdCustomer", {"CustomerNo": number, "CurrencyCode": "EUR"})
 
     def order(self, number: str = "10042", customer: str = "C-100", **values: object) -> None:
         header = {"Contract": "S01", "Company": "10", "CurrencyCode": "EUR", "Objstate": "Released"}
@@ -143,6 +145,11 @@ class Acme:
         self.ifs.put("CustomerOrderSet", {"OrderNo": number, "CustomerNo": customer, **header, **values})
         line = {"OrderNo": number, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "NetAmountCurr": Decimal("75.00")}
         self.ifs.put("CustomerOrderLineSet", {**line, "Objstate": "Released"})
+
+    def sam_edits(self, module: str, number: str, **fields: object) -> None:
+        """A person at Zoho edits a record, some seconds after whatever happened before: Zoho's times know whole seconds."""
+        self.zoho.clock.advance(2)
+        self.zoho.edit_as_person(module, self.held(module)[number]["id"], **fields)
 
     def held(self, module: str = "Accounts") -> dict[str, dict[str, Any]]:
         """What Zoho holds, by the ERP's number; ``id`` among the fields."""
@@ -175,21 +182,28 @@ def _forget_providers() -> None:
     metrics._internal._METER_PROVIDER_SET_ONCE, metrics._internal._METER_PROVIDER = Once(), None
 
 
-def until(holds: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something holds; fail when it does not in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+class Door:
+    """Where a vendor is reached. The address stays for the whole session, the twin behind it is another in every test."""
+
+    twin: Twin
+
+    async def __call__(self, request: TwinRequest) -> TwinResponse:
+        return await self.twin(request)
 
 
 @pytest.fixture(scope="session")
-def vendors_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """The event loop on which the vendors live, in a thread of their own."""
-    loop = asyncio.new_event_loop()
+def doors() -> Iterator[list[tuple[str, Door]]]:
+    """The addresses of IFS and of Zoho, served by an event loop in a thread of its own."""
+    loop, stack = asyncio.new_event_loop(), contextlib.AsyncExitStack()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    yield loop
+
+    def wait(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    opened = [Door(), Door()]
+    yield [(wait(stack.enter_async_context(serving(door))), door) for door in opened]
+    wait(stack.aclose())
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
@@ -197,42 +211,46 @@ def vendors_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def make_acme(
-    vendors_loop: asyncio.AbstractEventLoop,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    doors: list[tuple[str, Door]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Acme]]:
     """``make_acme(erp_fields=False)`` with options of Zoho's twin; secrets are kept already unless ``secrets=False``."""
     for name in ("ML_CONNECTOR_CONFIG", "ML_CONNECTOR_KEY", "ML_CONNECTOR_KEY_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    stack = contextlib.AsyncExitStack()
     made: list[Acme] = []
-
-    def wait(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, vendors_loop).result(10)
 
     def make(*, secrets: bool = True, **options: Any) -> Acme:
         ifs, zoho = IfsTwin(), ZohoTwin(**{"erp_fields": True, **options})
         zoho.add_field("Deals", "Customer_Reference")
         zoho.clock.advance(-30)  # behind ours by more than safety_lag_s, so that nobody has to wait for it
-        urls = tuple(wait(stack.enter_async_context(serving(twin))) for twin in (ifs, zoho))
-        acme = Acme(tmp_path, ifs, zoho, urls, capsys)
-        made.append(acme)
+        for (_, door), twin in zip(doors, (ifs, zoho), strict=True):
+            door.twin = twin
+        made.append(Acme(tmp_path, ifs, zoho, [url for url, _ in doors], capsys))
         if secrets:
-            acme.keep_secrets()
-        return acme
+            made[0].keep_secrets()
+        return made[0]
 
     yield make
-    for acme in made:
-        for process in acme.processes:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-    wait(stack.aclose())
+    for process in made[0].processes if made else ():
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 @pytest.fixture
 def acme(make_acme: Callable[..., Acme]) -> Acme:
     """Both vendors empty, the configuration written, the secrets kept."""
     return make_acme()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """``until(lambda: …)``: wait until something holds; fail when it does not in time."""
+
+    def wait(holds: Callable[[], object], seconds: float = 15) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it did not happen in time"
+            time.sleep(0.02)
+
+    return wait

@@ -14,6 +14,7 @@ import msgspec
 from ml_connector.errors import AuthRejected, LeaseHeld
 from ml_connector.ports.secrets import Secret, Secrets, TokenRecord, Tokens
 from ml_connector_adapters.store import Store
+from ml_connector_adapters.store.engine import whole
 from ml_connector_adapters.store.keys import MasterKey
 
 _SECRET: Final = "secret"
@@ -47,6 +48,7 @@ class Vault:
         """Where the master key comes from, for people: "the generated file /srv/state.db.key"."""
         return self._safe.keys.origin
 
+    @whole
     async def put(self, name: str, value: str) -> None:
         async with self._db.writing() as connection:
             await self._safe.put(connection, _SECRET, name, value.encode())
@@ -60,6 +62,7 @@ class Vault:
         """In order of names; needs no key."""
         return [SecretName(name, *times) for name, times in (await self._safe.names(_SECRET)).items()]
 
+    @whole
     async def delete(self, name: str) -> bool:
         """Whether there was one."""
         async with self._db.writing() as connection:
@@ -95,6 +98,7 @@ class Vault:
             plain = await self._safe.get(connection, _TOKEN, credential)
         return TokenRecord() if plain is None else _record_in.decode(plain)
 
+    @whole
     async def save(self, credential: str, record: TokenRecord) -> None:
         async with self._db.writing() as connection:
             await self._safe.put(connection, _TOKEN, credential, _record_out.encode(record))

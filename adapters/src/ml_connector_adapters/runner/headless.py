@@ -33,7 +33,7 @@ async def run_headless(workspaces: Sequence[Workspace], host: str, port: int, st
         for workspace in workspaces:
             here = await stack.enter_async_context(open_workspace(workspace, telemetry=told))
             tenants.append(Tenant(workspace.name, here.worker, workspace.public_url, here.world.clock, stop))
-        receiver = _Receiver(uvicorn.Config(application(tenants, told), log_config=None, access_log=False))
+        receiver = _Receiver(uvicorn.Config(application(tenants, told), log_config=None, log_level="warning", access_log=False))
         serving = asyncio.create_task(receiver.serve(sockets=[listener]))
         log.info("%d workspaces, listening on %s:%d", len(tenants), host, listener.getsockname()[1])
         try:

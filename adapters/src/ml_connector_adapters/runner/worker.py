@@ -1,8 +1,6 @@
 """Runs flows of one workspace and draws the consequences of how they end: pauses, resumptions, exit codes."""
 
 import asyncio
-import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,9 +12,8 @@ from ml_connector.flows import Flow
 from ml_connector.ports.state import Run
 from ml_connector.system import Connection
 from ml_connector.use_cases.run_flow import Ends, World, run_flow
+from ml_connector_adapters.runner.blame import BlamedSink, blamed_source, culprit
 from ml_connector_adapters.runner.owner import is_dead
-
-log = logging.getLogger("ml_connector")
 
 PAUSE_S: Final = 60.0
 """How long a connection rests after an outage that names no time."""
@@ -82,7 +79,7 @@ class Worker:
                 await self.world.state.leases.bury(flow.name, held.owner)
                 run = await once()
         except ConnectorError as error:
-            await self._pause(flow, error)
+            await self._pause(error)
             return Result(flow=flow.name, run=runs[0] if runs else None, error=error)
         for connection in (flow.left, flow.right):
             await self.world.state.pauses.resume(connection)
@@ -96,12 +93,18 @@ class Worker:
             raise ContractBroken(f"{flow.entity} cannot be read there", where=flow.left, fix="See: ml-connector systems")
         if sink is None:
             raise ContractBroken(f"{flow.target} cannot be written there", where=flow.right, fix="See: ml-connector systems")
-        return Ends(source=source, sink=sink, target=right.sources.get(flow.target))
+        target = right.sources.get(flow.target)
+        return Ends(
+            source=blamed_source(source, flow.left),
+            sink=BlamedSink(sink, flow.right),
+            target=blamed_source(target, flow.right) if target is not None else None,
+        )
 
-    async def _pause(self, flow: Flow, error: ConnectorError) -> None:
-        words = re.findall(r"[\w-]+", error.where)
-        connection = flow.right if flow.right in words else flow.left
+    async def _pause(self, error: ConnectorError) -> None:
+        connection = culprit(error)
         until: datetime | None
+        if connection is None:
+            return
         if isinstance(error, AuthRejected):
             until = None
         elif isinstance(error, RetryLater):

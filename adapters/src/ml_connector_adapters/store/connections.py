@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import RowMapping, and_, delete, or_, select
 
 from ml_connector.ports.notices import Subscription
-from ml_connector_adapters.store.engine import Database
+from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.safe import Safe
 from ml_connector_adapters.store.tables import PAUSES, SUBSCRIPTIONS, from_micros, to_micros
 
@@ -32,6 +32,7 @@ class SqlSubscriptions:
     async def all(self) -> list[Subscription]:
         return await self._where(SUBSCRIPTIONS.c.path.is_not(None))
 
+    @whole
     async def save(self, subscription: Subscription, path_token: str) -> None:
         """Replaces the channel of the same id, and whatever listened at this path before."""
         path = _path(path_token)
@@ -53,6 +54,7 @@ class SqlSubscriptions:
         found = await self._where(SUBSCRIPTIONS.c.path == _path(path_token))
         return found[0] if found else None
 
+    @whole
     async def remove(self, subscription: Subscription) -> None:
         async with self._db.writing() as connection:
             await self._remove(connection, _same(subscription))

@@ -1,12 +1,13 @@
 """The database behind the state: connections, transactions, and the statements whose spelling depends on the dialect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import wraps
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ml_connector.errors import ConfigError, Unavailable
 from ml_connector.ports.clock import Clock
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 CHUNK: Final = 1000
@@ -82,6 +84,26 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def whole(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """For methods that write: a cancelled caller waits until the transaction has ended, one way or the other.
+
+    Cut off between two statements, a driver's connection may go on holding SQLite's one lock for nobody.
+    """
+
+    @wraps(method)
+    async def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.create_task(method(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # seen: the cancellation is what the caller gets
+            raise
+
+    return shielded
 
 
 class Database:

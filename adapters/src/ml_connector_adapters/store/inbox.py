@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ml_connector.domain import Kind, RemoteId
 from ml_connector.errors import Throttled
 from ml_connector.ports.notices import Notice
-from ml_connector_adapters.store.engine import Database, chunks
+from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.tables import INBOX, to_micros
 
 BOUND: Final = 100_000
@@ -38,6 +38,7 @@ class SqlInbox:
         async with self._db.reading() as connection:
             return (await connection.execute(_SIZE)).scalar_one()
 
+    @whole
     async def add(self, flow: str, notices: Sequence[Notice]) -> int:
         """Raises Throttled when more than ``bound`` would wait; the sender is to try again, and polling goes on meanwhile."""
         if not notices:

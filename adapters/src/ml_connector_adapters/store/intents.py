@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import Intent, Lease
-from ml_connector_adapters.store.engine import Database, chunks
+from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.leases import hold
 from ml_connector_adapters.store.tables import INTENTS, from_micros, to_micros
 
@@ -19,6 +19,7 @@ class SqlIntents:
         self._db = database
         self._put = database.bulk(database.upsert(INTENTS))
 
+    @whole
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
         rows = [{**msgspec.structs.asdict(intent), "at": to_micros(intent.at)} for intent in intents]
         async with self._db.writing() as connection:

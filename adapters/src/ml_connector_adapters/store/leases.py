@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.errors import LeaseHeld, LeaseLost
 from ml_connector.ports.state import Lease
-from ml_connector_adapters.store.engine import Database
+from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.tables import LEASES, from_micros, to_micros
 
 
@@ -22,6 +22,7 @@ class SqlLeases:
     def __init__(self, database: Database) -> None:
         self._db = database
 
+    @whole
     async def claim(self, flow: str, owner: str, ttl_s: float) -> Lease:
         now = self._db.clock.now()
         until = now + timedelta(seconds=ttl_s)
@@ -41,6 +42,7 @@ class SqlLeases:
                 )
         return Lease(flow=flow, owner=owner, fence=fence, until=until)
 
+    @whole
     async def renew(self, lease: Lease, ttl_s: float) -> Lease:
         """Also after its end, as long as nobody else has claimed since."""
         until = self._db.clock.now() + timedelta(seconds=ttl_s)
@@ -50,11 +52,13 @@ class SqlLeases:
                 raise lost(lease)
         return msgspec.structs.replace(lease, until=until)
 
+    @whole
     async def release(self, lease: Lease) -> None:
         """Does nothing when it is no longer ours."""
         async with self._db.writing() as connection:
             await connection.execute(update(LEASES).where(_ours(lease)).values(owner="", until=0))
 
+    @whole
     async def bury(self, flow: str, owner: str) -> None:
         async with self._db.writing() as connection:
             dead = and_(LEASES.c.flow == flow, LEASES.c.owner == owner)

@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import AuditEntry, AuditRecord, Change, Counts, End, Run
-from ml_connector_adapters.store.engine import CHUNK, Database
+from ml_connector_adapters.store.engine import CHUNK, Database, whole
 from ml_connector_adapters.store.tables import AUDIT, HEADS, RUNS, from_micros, to_micros
 
 CHAIN: Final = "audit"
@@ -33,6 +33,7 @@ class SqlLedger:
         self._db = database
         self._add = database.bulk(insert(AUDIT))
 
+    @whole
     async def start(self, run: Run) -> None:
         async with self._db.writing() as connection:
             await self.save(connection, run)

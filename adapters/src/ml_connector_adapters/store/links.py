@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ml_connector.domain import Ref, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.state import End, Link, Seen, Side, Standing, Trouble
-from ml_connector_adapters.store.engine import Database, chunks
+from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 
 _IDS: Final = {"left": LINKS.c.left_id, "right": LINKS.c.right_id}
@@ -67,6 +67,7 @@ class SqlLinks:
         async with self._db.reading() as connection:
             return [Ref(kind, key) for kind, key in await connection.execute(parents.order_by(*parents.selected_columns))]
 
+    @whole
     async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
         marked = 0
         async with self._db.writing() as connection:
@@ -104,6 +105,7 @@ class SqlLinks:
         nothing_to_tell = dict.fromkeys(("drift", "trouble", "trouble_since", "waits_kind", "waits_key"))
         return await self._change(ids, update(LINKS).values(standing="skipped", due=False, **nothing_to_tell))
 
+    @whole
     async def _change(self, ids: Sequence[str], change: Update) -> int:
         changed = 0
         async with self._db.writing() as connection:
@@ -111,6 +113,7 @@ class SqlLinks:
                 changed += (await connection.execute(change.where(LINKS.c.id.in_(chunk)))).rowcount
         return changed
 
+    @whole
     async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
         if ids:
             async with self._db.writing() as connection:
@@ -125,6 +128,7 @@ class SqlLinks:
             yield page
             behind = LINKS.c.left_id > page[-1].left.id
 
+    @whole
     async def forget_sightings(self, flow: str) -> None:
         async with self._db.writing() as connection:
             await connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.flow == flow))

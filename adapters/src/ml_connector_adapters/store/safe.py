@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ml_connector_adapters.store.engine import Database
+from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.keys import MasterKey, MasterKeys, Sealed, rewrap, seal, unseal
 from ml_connector_adapters.store.tables import MASTER_KEY, SEALED, from_micros, to_micros
 
@@ -47,6 +47,7 @@ class Safe:
             rows = await connection.execute(listed.order_by(SEALED.c.name))
             return {name: (from_micros(created), from_micros(changed)) for name, created, changed in rows}
 
+    @whole
     async def rotate(self, new: MasterKey | None) -> int:
         """Wrap every data key under ``new`` (None: the next, see MasterKeys); returns how many. A kill leaves all readable.
 
@@ -69,6 +70,7 @@ class Safe:
             self.keys.keep_only(await self._key_in_use(connection))
         return len(moved)
 
+    @whole
     async def empty(self) -> int:
         """Throw away everything sealed, for when the master key is lost for good; returns how many. Needs no key."""
         async with self._db.writing() as connection:

@@ -27,6 +27,7 @@ class Base(SQLModel):
     """Keeps these tables apart from whatever else uses sqlmodel in the same process."""
 
     metadata = MetaData()
+    model_config = {"defer_build": True}
 
 
 # SQLite numbers rows by itself only in a column called INTEGER, which there holds 64 bits; PostgreSQL's has 32.

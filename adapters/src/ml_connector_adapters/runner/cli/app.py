@@ -9,8 +9,7 @@ from ml_connector.errors import AuthRejected, ConfigError, ConnectorError, Lease
 from ml_connector_adapters.runner.cli import failures, look, secrets, setup, work
 from ml_connector_adapters.runner.cli.common import complain
 
-EXAMPLES = """
-Examples:
+HELP = """Keeps an ERP and a CRM in agreement, record by record.
 
 ```text
 ml-connector demo                        see it work, with made-up vendors
@@ -24,8 +23,7 @@ ml-connector explain order 10042 amount  who changed this, when, why
 
 app = App(
     name="ml-connector",
-    help="Keeps an ERP and a CRM in agreement, record by record.",
-    help_epilogue=EXAMPLES,
+    help=HELP,
     version_flags=["--version"],
     result_action="return_value",  # the exit code is ours to choose
 )

@@ -1,0 +1,1 @@
+"""Acorn, an invented CRM, for ml-connector: the example of docs/writing-a-plugin.md."""
