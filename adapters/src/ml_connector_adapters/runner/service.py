@@ -13,6 +13,7 @@ from ml_connector.ports.clock import Clock
 from ml_connector.ports.notices import NoticeRequest, Notices
 from ml_connector.use_cases.receive_notice import receive_notice
 from ml_connector.use_cases.renew_subscriptions import renew_subscriptions
+from ml_connector_adapters.runner.blame import culprit
 from ml_connector_adapters.runner.schedule import next_due
 from ml_connector_adapters.runner.worker import Result, Worker
 
@@ -20,7 +21,7 @@ log = logging.getLogger("ml_connector")
 
 TICK_S: Final = 1.0
 REST_S: Final = 60.0
-"""How long a flow rests after a defect, at least; its schedule may say longer."""
+"""How long a flow rests, at least, after a trouble that is no connection's; its schedule may say longer."""
 RENEW_S: Final = 300.0
 """How often channels are looked at; renewal itself happens at half life."""
 
@@ -33,7 +34,7 @@ class Tenant:
         self._public_url, self._clock, self._stop = public_url, clock, stop
         self._running: dict[str, asyncio.Task[None]] = {}
         self._asked: set[str] = set()
-        self._resting: dict[str, datetime] = {}  # flow → until when, after a defect
+        self._resting: dict[str, datetime] = {}  # flow → until when
         self._told: dict[str, str] = {}  # flow → the trouble last logged: an outage is told once
 
     @property
@@ -96,8 +97,10 @@ class Tenant:
             blocked = flow.left in paused or flow.right in paused or flow.name in self._running
             if blocked or self._resting.get(flow.name, now) > now or any(name in self._running for name in flow.after):
                 continue
-            last = await world.state.ledger.last(flow.name)
-            at = next_due(flow.schedule, last[0].started_at if last else None, now)
+            last = next(iter(await world.state.ledger.last(flow.name)), None)
+            at = next_due(flow.schedule, last.started_at if last else None, now)
+            if last is not None and last.outcome == "paused" and at is not None:
+                at = now  # what held it up is over
             if flow.name in self._asked or (at is not None and at <= now):
                 if any(other.name in flow.after for other in due):
                     continue  # its turn comes when those are through
@@ -112,14 +115,19 @@ class Tenant:
             await self._wake_children(flow, result)
         except Exception:  # a defect in one flow is logged whole and must not stop the others
             log.exception("%s/%s: defect", self.name, flow.name)
-            self._resting[flow.name] = self._clock.now() + timedelta(seconds=REST_S)
+            self._rest(flow)
         finally:
             del self._running[flow.name]
 
+    def _rest(self, flow: Flow) -> None:
+        self._resting[flow.name] = self._clock.now() + timedelta(seconds=REST_S)
+
     def _report(self, flow: Flow, result: Result) -> None:
         if result.error is not None:
-            level = logging.INFO if isinstance(result.error, LeaseHeld) else logging.WARNING
-            self._tell(flow.name, str(result.error), level)
+            held = isinstance(result.error, LeaseHeld)
+            self._tell(flow.name, str(result.error), logging.INFO if held else logging.WARNING)
+            if not held and culprit(result.error) is None:  # no connection pauses for it, so the flow does
+                self._rest(flow)
             return
         self._told.pop(flow.name, None)
         if result.run is not None:

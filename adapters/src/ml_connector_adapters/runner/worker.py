@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, LeaseHeld, RetryLater
+from ml_connector.errors import AuthRejected, ConfigError, ConnectorError, ContractBroken, LeaseHeld, RetryLater
 from ml_connector.flows import Flow
 from ml_connector.ports.state import Run
 from ml_connector.system import Connection
@@ -28,7 +28,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 green · 1 records need attention, or the flow cannot go on · 3 a connection is paused · 4 another holds it."""
+        """0 green · 1 records need attention, or the flow cannot go on · 2 the configuration (or the key) is wrong · 3 a
+        connection is paused · 4 another holds it."""
+        if isinstance(self.error, ConfigError):
+            return 2
         if isinstance(self.error, LeaseHeld):
             return 4
         if isinstance(self.error, (AuthRejected, RetryLater)):
@@ -39,9 +42,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """The gravest of several: a pause before a lease before attention."""
+    """The gravest of several: the configuration before a pause before a lease before attention."""
     codes = {result.exit_code for result in results}
-    return next((code for code in (3, 4, 1) if code in codes), 0)
+    return next((code for code in (2, 3, 4, 1) if code in codes), 0)
 
 
 class Worker:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Table, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -24,7 +24,6 @@ CHUNK: Final = 1000
 """Most ids that one query names, and most rows that one read brings into memory."""
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-_INSERT: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
 _PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-16384")
 
@@ -132,7 +131,11 @@ class Database:
 
     def insert(self, table: Table) -> Any:
         """The dialect's own insert, which alone knows ``on_conflict_…``."""
-        return _INSERT[self.engine.dialect.name](table)
+        if self.engine.dialect.name == "sqlite":
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # half a tenth of a second, which the default need not pay
+
+        return postgresql.insert(table)
 
     def upsert(self, table: Table) -> Any:
         """Insert rows, or replace what stands under their primary key."""

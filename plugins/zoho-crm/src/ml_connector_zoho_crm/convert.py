@@ -168,6 +168,31 @@ def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
                 )
         return out
 
+    if choices or form or kind in _WHOLE:
+        return written
+    return _quick(codec, length or 0, written)
+
+
+def _quick(codec: Codec, length: int, written: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The writer with a short way for the plain value of its type: nine tenths of all cells, and most of a write's time."""
+    if codec is TEXT:
+
+        def text(value: Any) -> Any:
+            return value if type(value) is str and (not length or len(value) <= length) else written(value)
+
+        return text
+    if codec is DECIMAL:
+
+        def decimal(value: Any) -> Any:
+            return value if type(value) is Decimal and value.is_finite() else written(value)
+
+        return decimal
+    if codec is DATE:
+
+        def date(value: Any) -> Any:
+            return value.isoformat() if type(value) is dt.date else written(value)
+
+        return date
     return written
 
 

@@ -21,6 +21,7 @@ class Job(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
     lines: tuple[Line, ...] | None | UnsetType = UNSET
     rows: list[Vendor] | None = None  # the lines as they shall stand in a subform
+    whole: bool = False  # the rows went out as those of a new record
     key: tuple[str, str] | None = None  # API name and value
     id: str | None = None
     version: str | None = None

@@ -1,8 +1,9 @@
 """Lines of orders, quotes, invoices and deals: as rows of a subform, or as a readable block in a description. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,7 @@ class Cell(msgspec.Struct, frozen=True):
     write: Any = None
 
 
-class LinePlan(msgspec.Struct, frozen=True, kw_only=True):
+class LinePlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A subform as this organisation has it."""
 
     subform: str  # API name on the parent record
@@ -38,6 +39,10 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None  # API name of the field that holds the line's key; None: matched by product and position
     needs_product: bool
     discount: str | None = None  # API name of the discount, an amount at Zoho
+
+    @cached_property
+    def _written(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+        return tuple((cell.field, cell.api, cell.write) for cell in self.cells if cell.write is not None)
 
     @property
     def select(self) -> tuple[str, ...]:
@@ -78,14 +83,14 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True):
                 field="lines",
                 fix="Bring products over first (a product flow), or set order_lines to another way",
             )
-        for cell in self.cells:
-            value = product if cell.field == "product" else getattr(line, cell.field)
-            if value is UNSET or cell.write is None:
+        for field, api, write in self._written:
+            value = product if field == "product" else getattr(line, field)
+            if value is UNSET:
                 continue
             try:
-                row[cell.api] = None if value is None or value == "" else cell.write(value)
+                row[api] = None if value is None or value == "" else write(value)
             except RecordRejected as error:
-                error.field = f"lines.{cell.field}"
+                error.field = f"lines.{field}"
                 error.what = f"line {line.key}: {error.what}"
                 raise
         if self.discount and isinstance(line.discount_percent, Decimal):

@@ -212,8 +212,7 @@ class Plan:
         out: Vendor = {}
         warnings: list[str] = []
         currencies: set[str] = set()
-        for field in entity.__struct_fields__:
-            value = getattr(entity, field)
+        for field, value in zip(entity.__struct_fields__, msgspec.structs.astuple(entity), strict=True):
             if value is UNSET or field == "lines":
                 continue
             if field == "extra":

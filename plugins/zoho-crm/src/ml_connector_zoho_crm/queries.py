@@ -29,6 +29,12 @@ async def matching(api: Api, plan: Plan, field: str, values: Iterable[str], sele
     return found
 
 
+async def any_with(api: Api, plan: Plan, field: str) -> bool:
+    """Whether any record has a value in ``field``."""
+    rows = await api.coql(coql.select(("id",), plan.module, coql.compare(field, "is", "not null"), limit=1), 1)
+    return bool(rows.data)
+
+
 async def ids_by_key(api: Api, plan: Plan, values: Sequence[str], *, api_name: str | None = None) -> dict[str, str]:
     """Value → id of the oldest record that has it, without regard to case; values that no record has are absent."""
     field = api_name or plan.key

@@ -24,7 +24,7 @@ from ml_connector_zoho_crm.judge import field_of, refusal
 from ml_connector_zoho_crm.lines import block, block_of, free_text, joined
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
-from ml_connector_zoho_crm.queries import ids_by_key, matching, rows_by_id, with_lines
+from ml_connector_zoho_crm.queries import any_with, ids_by_key, matching, rows_by_id, with_lines
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.wire import Result, Vendor, version_of
 
@@ -41,6 +41,8 @@ class ZohoSink:
         self._kind, self._api, self._metadata, self._settings = kind, api, metadata, settings
         self._in_description = kind == "deal" and settings.order_lines == "description"
         self._orders = DealOrders(api, metadata, settings) if kind == "deal" and settings.order_lines == "sales_order" else None
+        self._asking = asyncio.Lock()
+        self._keyless: dict[str, bool] = {}  # by key field: no record had a value in it when the first create came
 
     @property
     def limits(self) -> SinkLimits:
@@ -156,6 +158,8 @@ class ZohoSink:
     async def _meet_existing(self, plan: Plan, creates: Sequence[Job], defaults: dict[str, Any]) -> None:
         """A create of what exists already becomes an update of it; what is new gets its defaults."""
         for api in dict.fromkeys(job.key[0] for job in creates if job.key):
+            if not defaults and not self._in_description and await self._nobody_has(plan, api):
+                continue
             ours = [job for job in creates if job.key and job.key[0] == api]
             existing = await ids_by_key(self._api, plan, [job.key[1] for job in ours if job.key], api_name=api)
             for job in ours:
@@ -165,6 +169,17 @@ class ZohoSink:
                     job.body["id"] = job.id
                 else:
                     job.body = {**defaults, **job.body}
+
+    async def _nobody_has(self, plan: Plan, api: str) -> bool:
+        """Whether the module held no record with a key when this sink began: a first load then looks none of its creates up.
+
+        Should somebody bring one of the keys in meanwhile, the upsert finds it as it always does, so that no record is doubled.
+        Only lines would stand beside his: Zoho's answer tells of it, ``_mend_lines`` puts it right, and looking up begins.
+        """
+        async with self._asking:
+            if api not in self._keyless:
+                self._keyless[api] = not await any_with(self._api, plan, api)
+            return self._keyless[api]
 
     async def _present(self, plan: Plan, ids: Sequence[str], whole: set[str | None]) -> dict[str, Vendor]:
         """What stands at Zoho now: times by one query per hundred, subform rows of ``whole`` by another."""
@@ -188,6 +203,7 @@ class ZohoSink:
         """Put the lines into the body: rows that differ, or the block in the description."""
         if job.rows is not None and plan.lines is not None and self._orders is None:
             rows = plan.lines.changes(job.rows, row.get(plan.lines.subform) or []) if job.id else job.rows
+            job.whole = job.id is None
             if rows:
                 job.body[plan.lines.subform] = rows
         elif self._in_description and (job.lines is not UNSET or "Description" in job.body):
@@ -263,9 +279,12 @@ class ZohoSink:
             return
         singly: list[Job] = []
         again: list[Job] = []
+        beside: list[Job] = []
         for job, result in zip(jobs, results, strict=True):
             if result.ok:
                 job.written(result)
+                if job.whole and job.rows and not is_new(job):
+                    beside.append(job)
             elif not last and result.code == _MOVED and self._bystander(job, result):
                 singly.append(job)
             elif not last and self._mended(plan, job, result):
@@ -275,6 +294,29 @@ class ZohoSink:
         await self._singly(plan, singly)
         for group, repeat in self._groups(plan, again):
             await self._send(plan, group, repeat, last=True)
+        if beside:
+            await self._mend_lines(plan, beside)
+
+    async def _mend_lines(self, plan: Plan, jobs: Sequence[Job]) -> None:
+        """These records were there after all, so their rows were added to what stood there: leave the wanted ones alone.
+
+        Until that has happened nothing counts as written. What fails here is looked up when it is tried again.
+        """
+        assert plan.lines is not None
+        self._keyless = dict.fromkeys(self._keyless, False)
+        written = [(job, job.outcome) for job in jobs]
+        for job, outcome in written:
+            assert isinstance(outcome, Written)
+            job.id, job.outcome, job.whole, job.version = outcome.id, None, False, None
+        ids = [job.id for job in jobs if job.id is not None]
+        present = await self._present(plan, ids, whole=set(ids))
+        for job, outcome in written:
+            standing = present.get(job.id or "", {}).get(plan.lines.subform) or []
+            job.body = {"id": job.id, plan.lines.subform: plan.lines.changes(job.rows or [], standing)}
+            if not job.body[plan.lines.subform]:
+                job.outcome = outcome
+        if wanting := [job for job in jobs if job.outcome is None]:
+            await self._send(plan, wanting, self._update(plan, None), last=True)
 
     async def _singly(self, plan: Plan, jobs: Iterable[Job]) -> None:
         """Each record under its own guard."""
@@ -315,5 +357,5 @@ def newest(jobs: Iterable[Job]) -> str:
     return max(job.version for job in jobs if job.version is not None)
 
 
-def is_written(job: Job) -> bool:
-    return isinstance(job.outcome, Written)
+def is_new(job: Job) -> bool:
+    return isinstance(job.outcome, Written) and job.outcome.created
