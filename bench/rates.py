@@ -17,6 +17,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import floor
+
 from ml_connector_adapters.http.twins import serving
 from ml_connector_ifs_cloud.twin import IfsTwin
 from ml_connector_zoho_crm.twin import ZohoTwin
@@ -44,8 +46,17 @@ realm = "acmeprod"
 client_id = "ML_CONNECTOR"
 client_secret = "env:IFS_SECRET"
 paging = "keyset"
-entities = {{ account = {{ categories = [], children = [] }} }}
 limits = {{ requests_per_minute = 600000, concurrency = 4 }}
+
+[connections.ifs.entities.account]
+categories = []
+children = []
+
+[connections.ifs.entities.order]
+select = [{head}]
+
+[connections.ifs.entities.order.lines]
+select = [{line}]
 
 [connections.zoho]
 system = "zoho-crm"
@@ -86,6 +97,14 @@ Invoiced = "Closed Won"
 Cancelled = "Closed Lost"
 Blocked = "Negotiation/Review"
 """
+
+
+def config(erp: str, crm: str) -> str:
+    """Both sides of the comparison ask IFS for the same columns."""
+    head, line = (", ".join(f'"{name}"' for name in columns.split(",")) for columns in (floor.HEAD, floor.LINE))
+    return CONFIG.format(erp=erp, crm=crm, head=head, line=line)
+
+
 ENV = {
     "IFS_SECRET": "ifs-twin-secret",
     "ZOHO_SECRET": "zoho-twin-secret",
@@ -151,7 +170,7 @@ async def measure(records: int, latency_s: float) -> None:
             runs: dict[str, dict[str, Any]] = {}
             for who in ("floor", "program"):
                 async with serving(bench.crm_anew(), latency_s=latency_s) as crm_url:
-                    (Path(home) / "ml-connector.toml").write_text(CONFIG.format(erp=erp_url, crm=crm_url))
+                    (Path(home) / "ml-connector.toml").write_text(config(erp_url, crm_url))
                     for leftover in Path(home).glob("bench.db*"):
                         leftover.unlink()
                     loaded = await bench.run(*program, "customers")

@@ -49,7 +49,8 @@ def test_five_mistakes_are_told_at_once_with_their_paths(acme):
 
 
 @pytest.mark.parametrize(
-    "words", [("check",), ("sync",), ("status",), ("run",), ("ping",), ("failures", "list"), ("secrets", "list"), ("db", "status")]
+    "words",
+    [("check",), ("sync",), ("status",), ("run",), ("ping",), ("failures", "list"), ("secrets", "list"), ("db", "status")],
 )
 def test_no_command_goes_on_with_a_wrong_file(acme, words):
     acme.rewrite('entity = "account"', 'entity = "acount"')
@@ -170,6 +171,8 @@ def test_help_imports_nothing_heavy():
     heavy = {"sqlalchemy", "sqlmodel", "httpx", "opentelemetry", "jmespath", "starlette", "uvicorn", "cryptography"}
     print(*sorted(heavy & sys.modules.keys()), file=sys.stderr)
     """
-    told = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    told = subprocess.run(
+        [sys.executable, "-c", dedent(code)], capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}
+    )
     assert told.stderr == "\n"
     assert "explain order 10042 amount  who changed this, when, why" in told.stdout

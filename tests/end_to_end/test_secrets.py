@@ -5,6 +5,25 @@ import pytest
 from ml_connector.twin import Fault
 
 CANARY = "canary-7f3a9c-do-not-show"
+COMMANDS = (
+    "sync",
+    "sync",
+    "status",
+    "status --json",
+    "failures list",
+    "explain order 10042",
+    "ping",
+    "check",
+    "schema",
+    "audit export",
+    "audit verify",
+    "secrets list",
+    "secrets rotate",
+    "db status",
+    "systems",
+    "replay account C-100",
+    "sync --full",
+)
 
 
 @pytest.fixture
@@ -31,9 +50,7 @@ def test_a_canary_secret_and_every_token_stay_out_of_all_that_is_printed_and_kep
     canary.order("10043", "C-404")
     canary.ifs.faults.add(Fault("garbage", path="CustomerOrderSet"))
     canary.zoho.faults.add(Fault("expire_tokens", path="upsert"))
-    commands = """sync/sync/status/status --json/failures list/explain order 10042/ping/check/schema/audit export/audit verify
-        /secrets list/db status/replay account C-100/secrets rotate/systems/sync --full""".split("/")
-    told = [canary.run(*command.split()) for command in commands]
+    told = [canary.run(*command.split()) for command in COMMANDS]
     printed = "".join(each.out + each.err for each in told)
     tokens = [token for token in (*canary.zoho.accounts.tokens, *canary.ifs.identity._access) if token]
     assert tokens

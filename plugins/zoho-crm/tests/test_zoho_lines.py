@@ -15,6 +15,7 @@ from ml_connector_zoho_crm.lines import block, block_of, free_text, joined
 BOLTS = Line(key="10", sku="B-1", description="Bolt", quantity=Decimal(5), unit="pcs", unit_price=Decimal("4.50"))
 NUTS = Line(key="20", sku="N-1", description="Nut", quantity=Decimal(7), unit="pcs", unit_price=Decimal("0.30"))
 SUBFORM = {"name": "Order_Lines", "key": "Line_No"}
+IN_STAGE = {"stage": "Closed Won", "closing_on": date(2026, 3, 1)}
 STAGE = {"deal": {"Stage": "Closed Won", "Closing_Date": "2026-03-01"}}
 
 
@@ -49,12 +50,17 @@ def rows(world, subform, parent):
 @pytest.fixture
 def with_subform(zoho):
     def build(**settings):
-        world = zoho(order_lines="custom_subform", subform=SUBFORM, create_defaults=STAGE, **settings)
+        world = zoho(**{"order_lines": "custom_subform", "subform": SUBFORM, "create_defaults": STAGE, **settings})
         cells = {"Line_No": "text", "Item_No": "text", "Quantity": "double", "Unit_Price": "currency", "Wanted_On": "date"}
         world.twin.add_subform("Deals", "Order_Lines", cells)
         return world
 
     return build
+
+
+def elsewhere(world):
+    """Another program at the same organisation."""
+    return world.again(order_lines="custom_subform", subform=SUBFORM)
 
 
 async def test_without_a_strategy_lines_are_not_accepted(zoho):
@@ -125,6 +131,39 @@ async def test_an_order_seen_twice_has_its_lines_once(with_subform):
     await order(world, BOLTS, NUTS)
     deal = await order(world, BOLTS, NUTS)
     assert len(rows(world, "Order_Lines", deal.id)) == 2
+
+
+async def test_a_first_load_looks_none_of_its_orders_up(with_subform):
+    world = with_subform(create_defaults={})
+    world.twin.calls.clear()
+    for number in ("10041", "10042", "10043"):
+        await order(world, BOLTS, number=number, **IN_STAGE)
+    assert len(world.paths("POST", "coql")) == 1
+
+
+async def test_a_deal_that_sam_made_during_the_first_load_gets_the_lines_once(with_subform):
+    world = with_subform(create_defaults={})
+    await order(world, BOLTS, number="10041", **IN_STAGE)
+    sams = await order(elsewhere(world), NUTS, **IN_STAGE)
+    deal = await order(world, BOLTS, NUTS, **IN_STAGE)
+    assert (deal.id, deal.created) == (sams.id, False)
+    assert sorted(row["Line_No"] for row in rows(world, "Order_Lines", deal.id)) == ["10", "20"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(kind="status", path="coql", times=99), Fault(kind="lost_after", method="PUT", path="Deals")]
+)
+async def test_lines_that_stand_twice_are_not_told_as_written(with_subform, fault):
+    world = with_subform(create_defaults={})
+    await order(world, BOLTS, number="10041", **IN_STAGE)
+    await order(elsewhere(world), BOLTS, **IN_STAGE)
+    world.twin.faults.add(fault)
+    deals = [Deal(number=number, name=number, lines=(BOLTS,), **IN_STAGE) for number in ("10042", "10043")]
+    there, new = await world.connection.sinks["deal"].write([Create(key=Key("number", d.number), entity=d) for d in deals])
+    assert (isinstance(there, Later | Unknown), isinstance(new, Written)) == (True, True)
+    world.twin.faults.calm()
+    deal = await order(world, BOLTS, **IN_STAGE)
+    assert len(rows(world, "Order_Lines", deal.id)) == 1
 
 
 async def test_equal_lines_cost_no_write(with_subform):

@@ -47,9 +47,9 @@ def _listen(host: str, port: int) -> socket.socket:
     """Bound before anything is opened, so that a taken port costs nothing."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}", fix="Free the port, or name another with --listen"
+            f"cannot listen on {host}:{port}: {error.strerror or error}", fix="Free the port, or name another with --listen"
         ) from error
 
 

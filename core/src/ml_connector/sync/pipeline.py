@@ -21,8 +21,8 @@ from ml_connector.sync.read import Batch
 from ml_connector.sync.settle import settlement, tally
 from ml_connector.sync.write import Writer
 
-SETTLE_AT_ONCE = 1000
-"""Most jobs that one settlement takes: a bound on the transaction, not on throughput."""
+SETTLE_AT_ONCE = 500
+"""How many ended jobs a settlement waits for while writes are under way: a transaction costs more than the rows in it."""
 
 
 class Pipeline:
@@ -62,6 +62,7 @@ class Pipeline:
         inbox: asyncio.Queue[Batch | None] = asyncio.Queue(2)
         self._writes: asyncio.Queue[list[Job] | None] = asyncio.Queue(self._limits.parallel)
         self._ended: asyncio.Queue[list[Job] | None] = asyncio.Queue(4)
+        self._underway = 0  # batches that were handed to the writers and have not come to settlement
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._settle())
@@ -118,8 +119,7 @@ class Pipeline:
             pool = self._waiting[0 if job.creates else 1]
             pool.append(job)
             if len(pool) >= self._limits.batch:
-                await self._writes.put(pool[:])
-                pool.clear()
+                await self._hand_over(pool)
         await self._ended.put(ended)
 
     async def _fresh(self, records: Sequence[Record]) -> list[Record]:
@@ -164,8 +164,13 @@ class Pipeline:
     async def _flush(self) -> None:
         for pool in self._waiting:
             if pool:
-                await self._writes.put(pool[:])
-                pool.clear()
+                await self._hand_over(pool)
+
+    async def _hand_over(self, pool: list[Job]) -> None:
+        jobs = pool[:]
+        pool.clear()
+        self._underway += 1
+        await self._writes.put(jobs)
 
     async def _write(self) -> None:
         while (jobs := await self._writes.get()) is not None:
@@ -178,17 +183,18 @@ class Pipeline:
                                 span.event("record.failed", number=job.link.number, term=job.term or "")
                 except ConnectorError as error:
                     self._fail(error)
+            self._underway -= 1  # before it can be taken: whoever waits for more must know how much more there is
             await self._ended.put([job for job in jobs if job.term is not None])
 
     async def _settle(self) -> None:
-        """One transaction for whatever has ended meanwhile."""
+        """One transaction for whatever has ended meanwhile; while writes are under way, more is sure to come."""
         more = True
         while more:
             jobs = await self._ended.get()
             if jobs is None:
                 return
-            while len(jobs) < SETTLE_AT_ONCE and not self._ended.empty():
-                further = self._ended.get_nowait()
+            while len(jobs) < SETTLE_AT_ONCE and (self._underway or not self._ended.empty()):
+                further = await self._ended.get()
                 if further is None:
                     more = False
                     break

@@ -249,7 +249,7 @@ def serve(*, listen: str = "127.0.0.1:8080", config: Config = None) -> int:
         from ml_connector_adapters.runner.headless import run_headless
 
         host, _, port = listen.rpartition(":")
-        if not port.isdecimal():
+        if not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f'--listen "{listen}" is not HOST:PORT', fix="Say --listen 127.0.0.1:8080")
         stop = asyncio.Event()
         with _stopping(stop):
