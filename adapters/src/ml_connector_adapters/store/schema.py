@@ -87,7 +87,7 @@ def _revision(connection: Connection, url: URL) -> str | None:
 async def _migrate(url: URL) -> None:
     path = sqlite_path(url)
     if path is not None:
-        await asyncio.to_thread(_make_folder, path)
+        await asyncio.to_thread(_make_place, path)
     engine = open_engine(url)
     try:
         async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()), engine.begin() as connection:
@@ -96,9 +96,11 @@ async def _migrate(url: URL) -> None:
         await engine.dispose()
 
 
-def _make_folder(path: Path) -> None:
+def _make_place(path: Path) -> None:
+    """The folder, and a new file that its owner alone can read: it will hold customers' data."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
     except OSError as error:
         raise ConfigError(f"The folder of the state cannot be made: {error.strerror}", where=str(path)) from error
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
@@ -24,6 +25,7 @@ ml-connector explain order 10042 amount  who changed this, when, why
 app = App(
     name="ml-connector",
     help=HELP,
+    version=lambda: version("ml-connector"),
     version_flags=["--version"],
     result_action="return_value",  # the exit code is ours to choose
 )
