@@ -11,6 +11,7 @@ from opentelemetry.util._once import Once
 
 from ml_connector.errors import Unavailable
 from ml_connector_adapters import config, telemetry
+from ml_connector_adapters.http import client
 from ml_connector_adapters.http.twins import TwinTransport
 from ml_connector_adapters.plugins import discover
 from ml_connector_adapters.runner.container import open_workspace
@@ -58,9 +59,10 @@ def fresh_providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def spans() -> InMemorySpanExporter:
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """What would be exported."""
     telemetry.install()
+    monkeypatch.setattr(client, "_tracer", trace.get_tracer("ml_connector"))  # the module's own met an earlier test's provider
     exporter = InMemorySpanExporter()
     trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))  # type: ignore[attr-defined]
     return exporter

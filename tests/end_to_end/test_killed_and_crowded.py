@@ -1,6 +1,5 @@
 """Processes that are told to stop, that are killed, and that meet another one at work."""
 
-import os
 import signal
 import socket
 
@@ -63,13 +62,3 @@ def test_a_second_runner_says_who_holds_the_flow_and_takes_over_from_the_dead(ac
     first.wait()
     acme.zoho.latency_s = 0
     assert acme.sync("customers")["customers"]["written"] == 1
-
-
-def test_a_process_that_merely_stands_still_keeps_its_flow(acme, until):
-    acme.customer()
-    acme.zoho.latency_s = 1
-    first = acme.start("sync", "customers")
-    until(lambda: acme.zoho.calls)
-    os.kill(first.pid, signal.SIGSTOP)
-    assert acme.run("sync", "customers").code == 4
-    os.kill(first.pid, signal.SIGCONT)
