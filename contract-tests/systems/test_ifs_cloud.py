@@ -41,7 +41,7 @@ class IfsStage(TwinStage):
     twin: IfsTwin
     token_path = "/protocol/openid-connect/token"
     overrides: ClassVar[Mapping[str, object]] = {
-        "page_size": 10,
+        "page_size": 5,
         "company": COMPANY,
         "server_timezone": "Europe/Stockholm",
     }

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -209,9 +210,30 @@ def doors() -> Iterator[list[tuple[str, Door]]]:
     loop.close()
 
 
+@pytest.fixture(scope="session")
+def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a state that holds the secrets and nothing else, made by the first test that wants one."""
+    return tmp_path_factory.mktemp("safe")
+
+
+def _with_secrets(acme: Acme, safe: Path) -> None:
+    names = ("acme.db", "acme.db.key")
+    if (safe / names[0]).exists():
+        for name in names:
+            shutil.copy2(safe / name, acme.home)
+        return
+    acme.keep_secrets()
+    for name in names:
+        shutil.copy2(acme.home / name, safe)
+
+
 @pytest.fixture
 def make_acme(
-    doors: list[tuple[str, Door]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    doors: list[tuple[str, Door]],
+    safe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., Acme]]:
     """``make_acme(erp_fields=False)`` with options of Zoho's twin; secrets are kept already unless ``secrets=False``."""
     for name in ("ML_CONNECTOR_CONFIG", "ML_CONNECTOR_KEY", "ML_CONNECTOR_KEY_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT"):
@@ -227,7 +249,7 @@ def make_acme(
             door.twin = twin
         made.append(Acme(tmp_path, ifs, zoho, [url for url, _ in doors], capsys))
         if secrets:
-            made[0].keep_secrets()
+            _with_secrets(made[0], safe)
         return made[0]
 
     yield make

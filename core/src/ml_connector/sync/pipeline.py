@@ -145,7 +145,7 @@ class Pipeline:
         """Commit the intents of creates before any of them leaves."""
         if not creates:
             return
-        match = self._flow.match[0]
+        match, now = self._flow.match[0], self._clock.now()
         intents = [
             Intent(
                 link=job.link.id,
@@ -154,7 +154,7 @@ class Pipeline:
                 field=match,
                 value=str(getattr(job.desired, match)),
                 source_id=job.record.id,
-                at=self._clock.now(),
+                at=now,
             )
             for job in creates
         ]

@@ -1,5 +1,6 @@
 """Read step: feeds page by page, sweeps key by key, both as one stream of batches with what already needs no work counted."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
@@ -84,9 +85,7 @@ class SweepReader:
 
     async def _sort(self, stubs: Sequence[Stub], wanted: list[RemoteId]) -> tuple[Counter[Term], list[Record]]:
         ids = [stub.id for stub in stubs]
-        seen = await self._links.seen(self._flow, "left", ids)
-        if not self._first:
-            await self._links.sight(self._flow, ids)
+        seen, _ = await asyncio.gather(self._links.seen(self._flow, "left", ids), self._sight(ids))
         settled: Counter[Term] = Counter()
         records: list[Record] = []
         for stub in stubs:
@@ -100,6 +99,10 @@ class SweepReader:
             else:
                 wanted.append(stub.id)
         return settled, records
+
+    async def _sight(self, ids: Sequence[RemoteId]) -> None:
+        if not self._first:  # then nothing is known that could be missing
+            await self._links.sight(self._flow, ids)
 
 
 def due_for_full(source: Sweep, where: Position, now: datetime) -> bool:

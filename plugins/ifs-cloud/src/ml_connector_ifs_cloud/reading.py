@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from ml_connector.domain import Record, RemoteId, Stub
 from ml_connector.errors import ContractBroken
@@ -20,6 +20,9 @@ from ml_connector_ifs_cloud.times import digits_of, instant_of, is_literal
 
 H = TypeVar("H", bound=Row)
 K = TypeVar("K", bound=Row)
+
+_WIDEST: Final = 4
+"""Most pages read ahead, however many calls a connection may have under way: each waits in memory."""
 
 
 class Reader(ABC, Generic[H, K]):
@@ -78,14 +81,20 @@ class Reader(ABC, Generic[H, K]):
         """Every key with its version, in the server's order; with ``rows`` each with its record. Pages are read ahead."""
         query = await self.headers()
         if rows or self.reads_all:
-            async with aclosing(ahead(self._grouped(self.api.rows(query, start=start)), self.records)) as pages:
+            whole = ahead(self._grouped(self.api.rows(query, start=start)), self.records, width=self._width)
+            async with aclosing(whole) as pages:
                 async for records in pages:
                     yield [Stub(id=record.id, version=record.version or "", record=record) for record in records]
             return
         keys = Query(path=query.path, decoder=self._keys, order=query.order, select=(self.place.key.name,), filter=query.filter)
-        async with aclosing(ahead(self.api.rows(keys, start=start), self.versions)) as found:
+        async with aclosing(ahead(self.api.rows(keys, start=start), self.versions, width=self._width)) as found:
             async for stubs in found:
                 yield stubs
+
+    @property
+    def _width(self) -> int:
+        """Pages whose lines are read at once, beside the next page itself: as much as may be under way at IFS, within reason."""
+        return max(2, min(self.api.settings.limits.concurrency - 1, _WIDEST))
 
     @property
     def reads_all(self) -> bool:

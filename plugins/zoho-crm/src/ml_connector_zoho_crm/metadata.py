@@ -125,23 +125,24 @@ class Metadata:
 
     async def _compile(self, kind: Kind) -> Plan:
         module = await self.module(kind)
-        fields = await self.fields(module.api_name)
-        org = await self.org()
-        around = Surroundings(
-            home_currency=org.iso_code if org else None,
-            stages=await self._stages() if kind == "deal" else {},
-            lines=await self._lines(kind, fields),
-            user=await self.user(),
-        )
+        asked = (self._fields_and_lines(kind, module.api_name), self.org(), self._stages(kind), self.user())
+        (fields, lines), org, stages, user = await asyncio.gather(*asked)
+        around = Surroundings(home_currency=org.iso_code if org else None, stages=stages, lines=lines, user=user)
         return Plan(kind, module.api_name, fields, self._settings, around)
 
-    async def _stages(self) -> dict[str, str]:
-        """Stage → status; a stage that means different things in different pipelines tells nothing."""
+    async def _stages(self, kind: Kind) -> dict[str, str]:
+        """Stage → status, for deals; a stage that means different things in different pipelines tells nothing."""
+        if kind != "deal":
+            return {}
         told: dict[str, set[str]] = {}
         for stages in (await self.pipelines()).values():
             for stage, status in stages.items():
                 told.setdefault(stage, set()).add(status)
         return {stage: next(iter(statuses)) for stage, statuses in told.items() if len(statuses) == 1 and "" not in statuses}
+
+    async def _fields_and_lines(self, kind: Kind, module: str) -> tuple[dict[str, Field], LinePlan | None]:
+        fields = await self.fields(module)
+        return fields, await self._lines(kind, fields)
 
     async def _lines(self, kind: Kind, fields: Mapping[str, Field]) -> LinePlan | None:
         settings, subform = self._settings, MODULES[kind].lines
