@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 from engine import CUSTOMERS, ORDERS, Engine, changed, customer, order
 
@@ -392,3 +393,31 @@ async def test_a_stop_finishes_the_batch_in_hand_and_the_next_run_the_rest(style
     assert 0 < len(engine.there()) < 300
     assert (await engine.run()).outcome == "green"
     assert len(engine.there()) == 300
+
+
+async def test_a_default_that_the_vendor_filled_in_is_nobodys_edit(style: str) -> None:
+    engine = Engine(style)
+    acme = engine.erp.put(customer(currency=None))
+    await engine.run()
+    row = engine.crm.rows[engine.id_there("C-100")]
+    engine.crm.rows[row.id] = msgspec.structs.replace(row, entity=msgspec.structs.replace(row.entity, currency="EUR"))
+    await engine.run()
+    engine.clock_on()
+    engine.crm.edit_as_person("account", engine.id_there("C-100"), name="Acme Inc")
+    await engine.run()
+    [chapter] = await explain("account", "C-100", engine.flows, engine.state)
+    assert chapter.drift == ("name",)
+    engine.erp.edit_as_person("account", acme, phone="+46 8 2")
+    await engine.run()
+    assert (engine.there()["C-100"].currency, engine.there()["C-100"].name) == ("EUR", "Acme C-100")
+
+
+async def test_a_record_made_anew_shows_its_values_as_new_ones(style: str) -> None:
+    engine = Engine(style)
+    acme = engine.erp.put(customer())
+    await engine.run()
+    engine.crm.delete_as_person("account", engine.id_there("C-100"))
+    engine.erp.edit_as_person("account", acme, phone="+46 8 2")
+    await engine.run()
+    entry = (await engine.audit(lambda entry: entry.action == "created"))[-1]
+    assert all(change.old is msgspec.UNSET for change in entry.changes)

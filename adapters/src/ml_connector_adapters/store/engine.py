@@ -25,7 +25,7 @@ CHUNK: Final = 1000
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 # FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
-_PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-16384")
+_PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-4096")
 
 
 def parse_url(url: str) -> URL:
@@ -147,7 +147,7 @@ class Database:
         return self._upserts[table]
 
     def bulk(self, statement: Any) -> "Bulk":
-        """An insert for many rows at a time; to be kept, since compiling it costs more than a row."""
+        """A statement for many rows at a time; to be kept, since compiling it costs more than a row."""
         compiled = statement.compile(dialect=self.engine.dialect)
         return Bulk(str(compiled), itemgetter(*compiled.positiontup))
 

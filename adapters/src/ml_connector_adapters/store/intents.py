@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import Intent, Lease
-from ml_connector_adapters.store.engine import Database, chunks, whole
+from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.leases import hold
 from ml_connector_adapters.store.tables import INTENTS, from_micros, to_micros
 
@@ -18,6 +18,8 @@ class SqlIntents:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._put = database.bulk(database.upsert(INTENTS))
+        ended = (INTENTS.c.flow == bindparam("of_flow"), INTENTS.c.link == bindparam("of_link"))
+        self._end = database.bulk(delete(INTENTS).where(*ended))
 
     @whole
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
@@ -34,5 +36,4 @@ class SqlIntents:
 
     async def end(self, connection: AsyncConnection, flow: str, links: Sequence[str]) -> None:
         """Their outcome is being told by the links and entries settled with this."""
-        for chunk in chunks(links):
-            await connection.execute(delete(INTENTS).where(INTENTS.c.flow == flow, INTENTS.c.link.in_(chunk)))
+        await self._end.execute(connection, [{"of_flow": flow, "of_link": link} for link in links])

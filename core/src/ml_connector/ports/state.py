@@ -55,7 +55,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     right: End
     standing: Standing
     agreed: bytes | None = None  # the content last agreed, encoded, in terms of the written side
-    held: bytes | None = None  # what the written side was last seen to hold, where that differs from ``agreed``
+    held: bytes | None = None  # what the written side was last seen to hold, where that differs from ``agreed``, for any reason
     drift: bytes | None = None  # fields that somebody changed on the written side: JSON list of names, None when none
     missed: int = 0  # complete sweeps in a row that did not show the record
     trouble: Trouble | None = None

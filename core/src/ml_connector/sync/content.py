@@ -92,10 +92,17 @@ def only(entity: Entity, names: Iterable[str]) -> Entity:
 
 def without_empty(entity: Entity) -> Entity:
     """For a create: what is cleared need not be said."""
+    if not _says_empty(entity):
+        return entity
     values = {name: value for name, value in msgspec.structs.asdict(entity).items() if value is not None and value is not UNSET}
     if isinstance(entity.extra, Extra):
         values["extra"] = Extra({name: value for name, value in entity.extra.as_dict().items() if value is not None})
     return type(entity)(**values)
+
+
+def _says_empty(entity: Entity) -> bool:
+    cleared = any(value is None for value in msgspec.structs.astuple(entity))
+    return cleared or (isinstance(entity.extra, Extra) and None in entity.extra.values())
 
 
 def alike(ours: Any, theirs: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ml_connector.domain import UNSET, Entity, Record, Ref, UnsetType
+from ml_connector.domain import UNSET, Entity, Record, Ref
 from ml_connector.errors import RecordRejected
 from ml_connector.flows import Flow
 from ml_connector.flows.fields import Projection, refs_of, with_refs
@@ -42,16 +42,19 @@ class Preparer:
         strangers = [record.id for record in records if record.id not in known]
         elsewhere = await self._crosswalk.counterparts(strangers) if strangers else {}
         jobs: list[Job] = []
-        open_jobs: list[tuple[Job, Entity]] = []
+        open_jobs: list[tuple[Job, Entity, list[Ref]]] = []
         for record in records:
             job = Job(record=record, link=self._link(record, known, elsewhere), known=known.get(record.id), page=page)
             jobs.append(job)
             if (entity := self._wanted(job)) is not None:
-                open_jobs.append((job, entity))
-        names = await self._crosswalk.names(ref for _, entity in open_jobs for ref in refs_of(entity))
-        held = await self._held([job for job, _ in open_jobs])
-        for job, entity in open_jobs:
-            self._decide(job, entity, names, held.get(job.link.right.id or ""))
+                open_jobs.append((job, entity, refs_of(entity)))
+        names = await self._crosswalk.names(ref for _, _, refs in open_jobs for ref in refs)
+        held = await self._held([job for job, _, _ in open_jobs])
+        for job, entity, refs in open_jobs:
+            if (missing := next((ref for ref in refs if ref not in names), None)) is not None:
+                self._park(job, missing)
+            else:
+                self._decide(job, with_refs(entity, names) if refs else entity, held.get(job.link.right.id or ""))
         return jobs
 
     def _link(self, record: Record, known: dict[str, Link], elsewhere: dict[str, str]) -> Link:
@@ -101,18 +104,14 @@ class Preparer:
             return {}
         return {record.id: record for record in await self._target.fetch(ids)}
 
-    def _decide(self, job: Job, entity: Entity, names: dict[Ref, Ref | UnsetType], there: Record | None) -> None:
-        missing = next((ref for ref in refs_of(entity) if ref not in names), None)
-        if missing is not None:
-            self._park(job, missing)
-            return
-        job.desired = with_refs(entity, names)
+    def _decide(self, job: Job, desired: Entity, there: Record | None) -> None:
+        job.desired = desired
         if there is not None:
             job.link = msgspec.structs.replace(job.link, right=End(there.id, there.version))
         job.before = self._before(job, there)
         match decide(self._flow, job.desired, job.link, there.entity if there is not None else None):
             case Make(rule=rule):
-                job.remake, job.rule = job.link.right.id is not None, rule
+                job.remake, job.before, job.rule = job.link.right.id is not None, None, rule
             case Set(names=fields, rule=rule):
                 job.names, job.rule = fields, rule
             case Leave():

@@ -12,7 +12,7 @@ from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.state import AuditEntry, Change, End, Lease, Link, Run, Settlement, State
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED
+from ml_connector.sync.decide import DELETED, drift_of
 from ml_connector.sync.job import Term
 from ml_connector.sync.read import Batch, Position
 from ml_connector.sync.settle import tally
@@ -55,21 +55,27 @@ class Watch:
             told = msgspec.structs.replace(link, right=End(record.id), drift=msgspec.json.encode([DELETED]))
             self._tell(told, batch, f"deleted at {self._flow.right}", ())
             return "skipped"
-        if record.version == link.right.version:
-            return "echoed"
         if link.agreed is None or record.entity is None:
-            return "unchanged"
+            return "echoed" if record.version == link.right.version else "unchanged"
         agreed = content.decode(self._flow.target, link.agreed)
-        strayed = content.strayed(agreed, record.entity)
-        drift = msgspec.json.encode(strayed) if strayed else None
-        held = content.encode(record.entity) if strayed else None
-        right = End(record.id, record.version)
-        told = msgspec.structs.replace(link, right=right, drift=drift, held=held)
+        away = content.strayed(agreed, record.entity)
+        if record.version == link.right.version:
+            if away and link.held is None:  # what the vendor made of our write (a default, another spelling) is nobody's edit
+                batch.links.append(msgspec.structs.replace(link, held=content.encode(record.entity)))
+            return "echoed"
+        known = content.decode(self._flow.target, link.held) if link.held is not None else agreed
+        moved = {*content.strayed(known, record.entity), *drift_of(link)}
+        strayed = [name for name in away if name in moved]
+        told = msgspec.structs.replace(
+            link,
+            right=End(record.id, record.version),
+            drift=msgspec.json.encode(strayed) if strayed else None,
+            held=content.encode(record.entity) if away else None,
+        )
         if not strayed:
             batch.links.append(told)
             return "unchanged"
-        seen = content.changes_between(agreed, record.entity, strayed)
-        self._tell(told, batch, f"edited at {self._flow.right}", seen)
+        self._tell(told, batch, f"edited at {self._flow.right}", content.changes_between(known, record.entity, strayed))
         return "skipped"
 
     def _tell(self, link: Link, batch: Settlement, reason: str, changes: tuple[Change, ...]) -> None:

@@ -120,7 +120,8 @@ class Writer:
             job.link = msgspec.structs.replace(job.link, standing="skipped", drift=msgspec.json.encode([DELETED]))
             job.end("skipped", "skipped", reason=f"deleted at {self._flow.right}, and the flow does not create")
             return
-        job.remake, job.names, job.rule = True, (), f"deleted at {self._flow.right}, the owner has it"
+        job.remake, job.names, job.before = True, (), None
+        job.rule = f"deleted at {self._flow.right}, the owner has it"
 
     def _rebase(self, job: Job, record: Record) -> None:
         """Compare with what stands there, whoever put it: nothing left to do, or these fields at this version."""

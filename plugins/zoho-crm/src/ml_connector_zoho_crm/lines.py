@@ -73,26 +73,25 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def _row(self, line: Line, products: Mapping[str, str]) -> Vendor:
         row: Vendor = {self.key: line.key} if self.key else {}
-        product = line.product
-        if not isinstance(product, Ref) and isinstance(line.sku, str) and line.sku in products:
-            product = Ref("product", products[line.sku])
-        if self.needs_product and not isinstance(product, Ref):
+        if products and not isinstance(line.product, Ref) and isinstance(line.sku, str) and line.sku in products:
+            line = msgspec.structs.replace(line, product=Ref("product", products[line.sku]))
+        if self.needs_product and not isinstance(line.product, Ref):
             raise RecordRejected(
                 f"line {line.key} names no product that Zoho knows (item {line.sku or 'unset'}), and Zoho demands one per line",
                 code="MANDATORY_NOT_FOUND",
                 field="lines",
                 fix="Bring products over first (a product flow), or set order_lines to another way",
             )
-        for field, api, write in self._written:
-            value = product if field == "product" else getattr(line, field)
-            if value is UNSET:
-                continue
-            try:
-                row[api] = None if value is None or value == "" else write(value)
-            except RecordRejected as error:
-                error.field = f"lines.{field}"
-                error.what = f"line {line.key}: {error.what}"
-                raise
+        field = ""
+        try:
+            for field, api, write in self._written:
+                value = getattr(line, field)
+                if value is not UNSET:
+                    row[api] = None if value is None or value == "" else write(value)
+        except RecordRejected as error:
+            error.field = f"lines.{field}"
+            error.what = f"line {line.key}: {error.what}"
+            raise
         if self.discount and isinstance(line.discount_percent, Decimal):
             row[self.discount] = _discount(line)
         return row
