@@ -96,7 +96,7 @@ async def open_workspace(
         root.connections.override(providers.Object(connections))
         root.check_dependencies()
         gc.freeze()  # what stands here stays; records that pass by are many and short-lived, and form no circles
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(5_000, 10, 10)
         yield Opened(
             workspace=workspace,
             store=store,
