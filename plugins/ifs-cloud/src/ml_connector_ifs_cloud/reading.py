@@ -93,7 +93,7 @@ class Reader(ABC, Generic[H, K]):
 
     @property
     def _width(self) -> int:
-        """Pages whose lines are read at once, beside the next page itself: as much as may be under way at IFS, within reason."""
+        """Pages whose lines are read at once, beside the next page itself: as much as may be under way at IFS."""
         return max(2, min(self.api.settings.limits.concurrency - 1, _WIDEST))
 
     @property
