@@ -3,25 +3,44 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from functools import wraps
-from itertools import islice
+from functools import partial, wraps
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Table, event, make_url
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ml_connector.errors import ConfigError, Unavailable
 from ml_connector.ports.clock import Clock
+from ml_connector_adapters.store import sqlite as driver
 
+_json: Final = msgspec.json.Encoder()
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CHUNK: Final = 1000
 """Most ids that one query names, and most rows that one read brings into memory."""
+
+_WIDE: Final = 50
+"""Rows of one statement, where that pays."""
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 # FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
@@ -54,23 +73,23 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
     path = sqlite_path(url)
     if path is None:
         return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
+    name = str(path)
     if read_only:
         # Even a reader leaves files beside a state in WAL mode, unless it may take it for immutable: nobody has it open then.
         how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-        url = url.set(database=f"{path.absolute().as_uri()}?{how}", query={"uri": "true"})
-    engine = create_async_engine(url, hide_parameters=True)
+        name = f"{path.absolute().as_uri()}?{how}"
+    engine = create_async_engine(url, hide_parameters=True, async_creator=partial(driver.connect, name, uri=read_only))
     sync = engine.sync_engine
 
     @event.listens_for(sync, "connect")
     def _prepare(connection: Any, record: object) -> None:
-        connection.isolation_level = None  # transactions begin below, where we say so
         cursor = connection.cursor()
         for pragma in () if read_only else _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(sync, "begin")
-    def _begin(connection: Connection) -> None:
+    def _begin(connection: Connection) -> None:  # nobody else begins one: the driver is told not to
         # A transaction that reads before it writes must take the lock first, or it fails as soon as somebody else did.
         if not read_only and not connection.get_execution_options().get("reads"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -114,6 +133,7 @@ class Database:
         # SQLite has one writer: our own tasks queue here in order, and only other processes wait by polling the file.
         self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._upserts: dict[Table, Any] = {}
+        self._lists_as_json = engine.dialect.name == "sqlite"
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -146,25 +166,50 @@ class Database:
             self._upserts[table] = statement.on_conflict_do_update(index_elements=keys, set_=rest)
         return self._upserts[table]
 
-    def bulk(self, statement: Any) -> "Bulk":
-        """A statement for many rows at a time; to be kept, since compiling it costs more than a row."""
-        compiled = statement.compile(dialect=self.engine.dialect)
-        return Bulk(str(compiled), itemgetter(*compiled.positiontup))
+    def among(self, column: Any, name: str) -> ColumnElement[bool]:
+        """Whether the column is in the list bound as ``name`` (see ``listed``): one parameter, whatever its length.
+
+        ``in_`` would write a parameter for every element, and its text anew for every list.
+        """
+        if self._lists_as_json:
+            listed = func.json_each(bindparam(name)).table_valued("value")
+            return cast(ColumnElement[bool], column.in_(select(listed.c.value)))
+        return cast(ColumnElement[bool], column == any_(bindparam(name, type_=ARRAY(Text))))
+
+    def listed(self, texts: Sequence[str]) -> Any:
+        """The list as the parameter that ``among`` takes."""
+        return _json.encode(texts).decode() if self._lists_as_json else texts
+
+    def bulk(self, insert: Any) -> "Bulk":
+        """An insert for many rows at a time; to be kept, since compiling it costs more than a row."""
+        compiled = insert.compile(dialect=self.engine.dialect)
+        return Bulk(str(compiled), compiled.positiontup, wide=self.engine.dialect.name == "sqlite")
 
 
 class Bulk:
-    """A statement as the driver takes it. Core's own way through a row costs more than the row's insert.
+    """An insert as the driver takes it. Core's own way through a row costs more than the row's insert.
 
     Every value must be one that the drivers bind as it is: text, bytes, int, bool, None.
+
+    ``wide``: fifty rows in one statement, because SQLite's driver gives up the interpreter for every statement, and while
+    records are mapped has to wait for it anew.
     """
 
-    def __init__(self, text: str, in_order: Callable[[dict[str, Any]], Any]) -> None:
-        self._text, self._in_order = text, in_order
+    def __init__(self, text: str, columns: Sequence[str], *, wide: bool) -> None:
+        self._text, self._in_order = text, itemgetter(*columns)
+        row = f"({', '.join('?' * len(columns))})"
+        self._wide_text = text.replace(row, ", ".join([row] * _WIDE), 1) if wide else ""
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
         """Once per row, many rows per call of the driver; nothing for no rows."""
-        for chunk in chunks(rows):
-            await connection.exec_driver_sql(self._text, [self._in_order(row) for row in chunk])
+        values = list(map(self._in_order, rows))
+        if self._wide_text and len(values) >= _WIDE:
+            whole = len(values) - len(values) % _WIDE
+            blocks = [tuple(chain.from_iterable(values[start : start + _WIDE])) for start in range(0, whole, _WIDE)]
+            await connection.exec_driver_sql(self._wide_text, blocks)
+            values = values[whole:]
+        for chunk in chunks(values):
+            await connection.exec_driver_sql(self._text, chunk)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import Intent, Lease
-from ml_connector_adapters.store.engine import Database, whole
+from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.leases import hold
 from ml_connector_adapters.store.tables import INTENTS, from_micros, to_micros
 
@@ -18,8 +18,8 @@ class SqlIntents:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._put = database.bulk(database.upsert(INTENTS))
-        ended = (INTENTS.c.flow == bindparam("of_flow"), INTENTS.c.link == bindparam("of_link"))
-        self._end = database.bulk(delete(INTENTS).where(*ended))
+        named = database.among(INTENTS.c.link, "links")
+        self._ended = delete(INTENTS).where(INTENTS.c.flow == bindparam("of"), named)
 
     @whole
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
@@ -36,4 +36,5 @@ class SqlIntents:
 
     async def end(self, connection: AsyncConnection, flow: str, links: Sequence[str]) -> None:
         """Their outcome is being told by the links and entries settled with this."""
-        await self._end.execute(connection, [{"of_flow": flow, "of_link": link} for link in links])
+        for chunk in chunks(links):
+            await connection.execute(self._ended, {"of": flow, "links": self._db.listed(chunk)})

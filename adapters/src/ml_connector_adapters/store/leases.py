@@ -4,16 +4,21 @@ Time is the program's own clock, which is right for processes of one machine.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.errors import LeaseHeld, LeaseLost
 from ml_connector.ports.state import Lease
 from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.tables import LEASES, from_micros, to_micros
+
+# Made once: every transaction of a run asks it.
+_HELD: Final = (
+    select(LEASES.c.fence).where(*(LEASES.c[name] == bindparam(name) for name in ("flow", "fence", "owner"))).with_for_update()
+)
 
 
 class SqlLeases:
@@ -67,7 +72,7 @@ class SqlLeases:
 
 async def hold(connection: AsyncConnection, lease: Lease) -> None:
     """Make sure that the lease is ours until this transaction ends. Raises LeaseLost."""
-    ours = await connection.execute(select(LEASES.c.fence).where(_ours(lease)).with_for_update())
+    ours = await connection.execute(_HELD, {"flow": lease.flow, "fence": lease.fence, "owner": lease.owner})
     if ours.scalar() is None:
         raise lost(lease)
 

@@ -20,6 +20,9 @@ from ml_connector_adapters.store.tables import AUDIT, HEADS, RUNS, from_micros, 
 CHAIN: Final = "audit"
 _START: Final = "0" * 64
 
+_HEAD: Final = select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN).with_for_update()
+_MOVE_HEAD: Final = update(HEADS).where(HEADS.c.chain == CHAIN)
+
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 _json: Final = msgspec.json.Encoder()
 _changes_in: Final = msgspec.json.Decoder(tuple[Change, ...])
@@ -56,15 +59,14 @@ class SqlLedger:
 
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Number and chain the entries behind the last one; the head stays locked until the transaction ends."""
-        head = select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN).with_for_update()
-        end, last = (await connection.execute(head)).one()
+        end, last = (await connection.execute(_HEAD)).one()
         rows: list[dict[str, Any]] = []
         for seq, entry in enumerate(entries, start=end + 1):
             row = _row(seq, entry)
             row["hash"] = last = _hash(last, row)
             rows.append(row)
         await self._add.execute(connection, rows)
-        await connection.execute(update(HEADS).where(HEADS.c.chain == CHAIN).values(seq=end + len(rows), hash=last))
+        await connection.execute(_MOVE_HEAD, {"seq": end + len(rows), "hash": last})
 
     async def entries(
         self, *, since: datetime | None = None, link: str | None = None, run: str | None = None

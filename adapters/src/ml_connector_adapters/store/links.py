@@ -31,6 +31,7 @@ class SqlLinks:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._put = database.bulk(database.upsert(LINKS))
+        self._named: dict[tuple[Side, tuple[Any, ...]], Select[Any]] = {}  # queries by ids, made once
         self._sight = database.bulk(database.insert(SIGHTINGS).on_conflict_do_nothing())
 
     async def seen(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, Seen]:
@@ -47,11 +48,12 @@ class SqlLinks:
 
     async def _by_ids(self, flow: str, side: Side, ids: Sequence[RemoteId], *columns: Any) -> list[Any]:
         found: list[Any] = []
-        # An expanding parameter takes the ids as they are, where in_(ids) looks at each of them.
-        named = select(*columns).where(LINKS.c.flow == flow, _IDS[side].in_(bindparam("ids", expanding=True)))
+        if (named := self._named.get((side, columns))) is None:
+            ours = (LINKS.c.flow == bindparam("of"), self._db.among(_IDS[side], "ids"))
+            named = self._named[side, columns] = select(*columns).where(*ours)
         async with self._db.reading() as connection:
             for chunk in chunks(ids):
-                found += (await connection.execute(named, {"ids": chunk})).all()
+                found += (await connection.execute(named, {"of": flow, "ids": self._db.listed(chunk)})).all()
         return found
 
     async def by_number(self, number: str, flow: str | None = None) -> list[Link]:

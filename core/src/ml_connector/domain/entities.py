@@ -22,14 +22,14 @@ OrderStatus: TypeAlias = Literal[
 """The words an Order's ``status`` is told in. A status that a plugin cannot place is "Unknown", never a guess."""
 
 
-class _Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+class _Entity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     number: Unset[str] = UNSET
     name: Unset[str] = UNSET
     description: Unset[str] = UNSET
     extra: Extra | msgspec.UnsetType = UNSET
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     """One line of an order, quote, purchase order, invoice or deal. ``key`` is stable while the line lives."""
 
     key: str
@@ -174,7 +174,7 @@ class Product(_Entity, frozen=True):
     active: Unset[bool] = UNSET
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One product's price on a list, from a quantity on."""
 
     product: Ref

@@ -14,7 +14,7 @@ Cursor: TypeAlias = str
 """Text that one adapter returned and only that adapter looks inside."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entity with its id, version and time of change on one system."""
 
     id: RemoteId
@@ -26,7 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()  # what mapping could not place, told in the audit
 
 
-class Stub(msgspec.Struct, frozen=True, kw_only=True):
+class Stub(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A key with its version, and the whole record where reading it cost nothing more."""
 
     id: RemoteId

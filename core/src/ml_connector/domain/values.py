@@ -1,6 +1,8 @@
 """Values that entities are made of.
 
 Three absences differ from end to end: ``UNSET`` is not known (leave alone), ``None`` is cleared, ``""`` is an empty text.
+
+``gc=False``, here and wherever records are carried: such values never form a circle, so the collector need not look at them.
 """
 
 import datetime as dt
@@ -24,14 +26,14 @@ Unset: TypeAlias = T | None | UnsetType
 """What every field of an entity is: a value, cleared, or not known."""
 
 
-class Money(msgspec.Struct, frozen=True):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """An amount in the currency's major unit; 12.50 and 12.5 are the same amount."""
 
     amount: Decimal
     currency: str  # ISO 4217, upper case; "" where the vendor has one currency and does not name it
 
 
-class Address(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True):
+class Address(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_defaults=True, gc=False):
     """A postal address. ``street`` keeps its lines, separated by newlines; ``country`` is ISO 3166 alpha-2 where known."""
 
     street: Unset[str] = UNSET
@@ -41,7 +43,7 @@ class Address(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_default
     country: Unset[str] = UNSET
 
 
-class Ref(msgspec.Struct, frozen=True):
+class Ref(msgspec.Struct, frozen=True, gc=False):
     """Another record, named by the id it has on the system that the entity was read from.
 
     The pipeline alone translates the key into the id on the other side; a plugin neither looks it up nor guesses it.

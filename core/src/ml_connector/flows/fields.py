@@ -33,10 +33,14 @@ def plain(entity: Entity, reads: frozenset[str] | None = None) -> Any:
 
     ``reads`` are the only fields that anybody will look at; None: all.
     """
-    told = entity
-    if reads is not None:
-        told = type(entity)(**{name: getattr(entity, name) for name in entity.__struct_fields__ if name in reads})
-    return msgspec.to_builtins(told, builtin_types=(Decimal,), enc_hook=_to_custom)
+    if reads is None:
+        return _plain(entity)
+    told = {name: getattr(entity, name) for name in entity.__struct_fields__ if name in reads}
+    return {name: value if type(value) is str else _plain(value) for name, value in told.items() if value is not UNSET}
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, builtin_types=(Decimal,), enc_hook=_to_custom)
 
 
 def misnamed(path: str, kind: Kind) -> str | None:
@@ -116,6 +120,8 @@ class Projection:
         return chosen and (self._any_extra or name in self._extras)
 
     def _typed(self, value: Any, kind: Any, path: str) -> Any:
+        if type(value) is str and str in getattr(kind, "__args__", ()):
+            return value  # as most are
         try:
             return msgspec.convert(_no_floats(value), kind, dec_hook=_from_custom)
         except msgspec.ValidationError as error:

@@ -8,21 +8,21 @@ import msgspec
 from ml_connector.domain import Entity, Instant, Record, RemoteId, Version
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """A canonical field and the value to look for, e.g. Key("number", "C-1044")."""
 
     field: str
     value: str
 
 
-class Create(msgspec.Struct, frozen=True, kw_only=True):
+class Create(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bring ``entity`` into being; a record that already has the business key ``key`` is updated, never doubled."""
 
     key: Key
     entity: Entity
 
 
-class Update(msgspec.Struct, frozen=True, kw_only=True):
+class Update(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Set what ``changes`` holds (None clears, UNSET is left alone, lines are the whole list) if ``version`` still stands."""
 
     id: RemoteId
@@ -40,7 +40,7 @@ class Remove(msgspec.Struct, frozen=True, kw_only=True):
 Write: TypeAlias = Create | Update | Remove
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It is there. ``created`` tells whether the record is new."""
 
     id: RemoteId

@@ -26,7 +26,7 @@ gone        deleted on the side that owns it
 """
 
 
-class End(msgspec.Struct, frozen=True, omit_defaults=True):
+class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One end of a link: the id on that side, and the version that was last seen there."""
 
     id: RemoteId | None = None
@@ -45,7 +45,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 1
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One business record in one flow, as far as it is known on both sides."""
 
     id: str  # ours, stable for life
@@ -65,7 +65,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
         return self.left if side == "left" else self.right
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """The little that tells whether a swept key needs a closer look."""
 
     version: Version | None
@@ -89,15 +89,15 @@ Action: TypeAlias = Literal[
 ]
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One field's way from old to new; values as JSON-ready scalars, UNSET where not known."""
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One field's way from old to new. Values are JSON-ready (builtins, or JSON itself as ``msgspec.Raw``), else UNSET."""
 
     field: str
     old: object = UNSET
     new: object = UNSET
 
 
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One outcome. The store numbers, times and chains the entries in the order in which they are settled."""
 
     at: datetime
@@ -156,7 +156,7 @@ class Run(msgspec.Struct, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A create that is about to leave (or has left); it ends in the settlement that tells its outcome."""
 
     link: str  # the link's id

@@ -42,6 +42,7 @@ def _untagged(part: Any) -> Scalar:
     return part  # type: ignore[no-any-return]
 
 
+_fields_in: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder: Final = msgspec.json.Encoder(enc_hook=_encode_extra)
 
 
@@ -150,6 +151,17 @@ def changes_between(old: Entity | None, new: Entity, names: Iterable[str]) -> tu
     """One Change per name, in the given order, values as the audit keeps them: JSON-ready, UNSET where not known."""
     before, after = _told(old), _told(new)
     return tuple(Change(field=name, old=before.get(name, UNSET), new=after.get(name, UNSET)) for name in names)
+
+
+def changes_made(encoded: bytes) -> tuple[Change, ...]:
+    """One Change per field that an encoded entity tells of, where nothing is known to have been before: for creates.
+
+    The values stay encoded (``msgspec.Raw``), as the audit will want them anyway.
+    """
+    told = _fields_in.decode(encoded)
+    if (extra := told.pop("extra", None)) is not None:
+        told |= {f"extra.{name}": part for name, part in _fields_in.decode(extra).items()}
+    return tuple([Change(field=name, new=value) for name, value in told.items()])
 
 
 def _told(entity: Entity | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ DELETED = "(deleted)"
 """What ``Link.drift`` names when the whole record vanished on the written side."""
 
 
-class Make(msgspec.Struct, frozen=True):
+class Make(msgspec.Struct, frozen=True, gc=False):
     """Bring it into being on the written side."""
 
     rule: str

@@ -11,7 +11,7 @@ Term: TypeAlias = Literal["written", "unchanged", "echoed", "skipped", "parked",
 """The ledger's terms."""
 
 
-class Job(msgspec.Struct, kw_only=True):
+class Job(msgspec.Struct, kw_only=True, gc=False):
     """A record that was read, what it shall become, and how that went. Filled in from step to step."""
 
     record: Record

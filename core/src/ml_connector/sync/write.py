@@ -85,16 +85,14 @@ class Writer:
 
     def _written(self, job: Job, right: End, action: Action) -> None:
         assert job.desired is not None
-        names = job.names or content.changed_fields(job.desired, None)
-        job.changes = content.changes_between(job.before, job.desired, names)
+        agreed = content.encode(job.desired)
+        if job.before is None and not job.names:
+            job.changes = content.changes_made(agreed)
+        else:
+            names = job.names or content.changed_fields(job.desired, None)
+            job.changes = content.changes_between(job.before, job.desired, names)
         job.link = msgspec.structs.replace(
-            job.link,
-            right=right,
-            standing="agreed",
-            agreed=content.encode(job.desired),
-            held=None,
-            drift=None,
-            missed=0,
+            job.link, right=right, standing="agreed", agreed=agreed, held=None, drift=None, missed=0
         )
         job.end("written", action)
 

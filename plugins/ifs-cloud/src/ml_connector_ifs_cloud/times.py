@@ -83,8 +83,8 @@ def instant_of(digits: bytes, time: ServerTime) -> datetime | None:
     if not digits:
         return None
     try:
-        year, (month, day, hour, minute, second) = int(digits[:4]), (int(digits[at : at + 2]) for at in range(4, 14, 2))
-        return datetime(year, month, day, hour, minute, second, tzinfo=time.zone).astimezone(UTC)
+        text = digits.decode()
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").replace(tzinfo=time.zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -1,6 +1,7 @@
 """One write on its way: what is sent, for which places of the batch, and how it ended."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -8,12 +9,11 @@ import msgspec
 from ml_connector.domain import UNSET, Line, UnsetType
 from ml_connector.errors import RecordRejected
 from ml_connector.ports.sink import Create, Outcome, Rejected, Remove, Update, Write, Written
-from ml_connector_zoho_crm.convert import instant
 from ml_connector_zoho_crm.plan import Plan
 from ml_connector_zoho_crm.wire import Result, Vendor, version_of
 
 
-class Job(msgspec.Struct, kw_only=True):
+class Job(msgspec.Struct, kw_only=True, gc=False):
     """A create has a ``key``, an update an ``id``; a create that turns out to exist has both."""
 
     places: list[int]
@@ -40,7 +40,7 @@ class Job(msgspec.Struct, kw_only=True):
         self.outcome = Written(
             id=result.id or self.id or "",
             version=version_of(at) if at else None,
-            changed_at=instant(at.isoformat()) if at else None,
+            changed_at=at and at.astimezone(UTC),
             created=result.action == "insert",
             warnings=tuple(self.warnings),
         )

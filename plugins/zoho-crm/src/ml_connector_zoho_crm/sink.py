@@ -132,12 +132,12 @@ class ZohoSink:
             return
         missing = {
             line.sku
-            for job in lined
+            for job in (lined if lines.needs_product else ())
             for line in job.lines or ()
             if not isinstance(line.product, Ref) and isinstance(line.sku, str) and line.sku
         }
         products: dict[str, str] = {}
-        if missing and lines.needs_product:
+        if missing:
             product_plan = await self._metadata.plan("product")
             if product_plan.key in product_plan.fields:
                 products = await ids_by_key(self._api, product_plan, sorted(missing))

@@ -10,7 +10,7 @@ Vendor: TypeAlias = dict[str, Any]
 """One record as Zoho names it: API name → JSON value, money and other fractions as Decimal."""
 
 
-class Details(msgspec.Struct):
+class Details(msgspec.Struct, gc=False):
     """What Zoho adds to a result: of a written record its id and time, of a refused one where and why."""
 
     id: str | int | None = None
@@ -25,7 +25,7 @@ class Details(msgspec.Struct):
     errors: "list[Result] | None" = None
 
 
-class Result(msgspec.Struct):
+class Result(msgspec.Struct, gc=False):
     """One entry of ``data[]`` (or ``watch[]``, ``fields[]``), and also the whole body of a refused request."""
 
     code: str = ""

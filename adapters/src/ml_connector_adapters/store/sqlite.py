@@ -1,0 +1,79 @@
+"""SQLite's driver, one trip to its thread per statement.
+
+aiosqlite makes a trip of opening a cursor, of executing, of fetching and of closing, and each waits until the event loop has a
+moment to take the answer. While records are mapped that is milliseconds every time, and a settlement has many statements.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import aiosqlite
+
+
+class Connection(aiosqlite.Connection):
+    """Used by SQLAlchemy alone, which says where transactions begin."""
+
+    def __init__(self, name: str, *, uri: bool) -> None:
+        super().__init__(
+            partial(sqlite3.connect, name, uri=uri, isolation_level=None, check_same_thread=False), iter_chunk_size=64
+        )
+        self._thread.daemon = True  # a program that ends does not wait for connections that nobody closed
+
+    def cursor(self) -> "Cursor":  # type: ignore[override]
+        return Cursor(self)
+
+    async def rollback(self) -> None:
+        """No trip for nothing: the pool asks for this whenever a connection comes back."""
+        if self.in_transaction:
+            await super().rollback()
+
+    async def perform(self, cursor: "Cursor", method: str, sql: str, parameters: Any) -> None:
+        """Execute, and take every row."""
+        await self._execute(self._perform, cursor, method, sql, parameters)  # type: ignore[no-untyped-call]
+
+    def _perform(self, told: "Cursor", method: str, sql: str, parameters: Any) -> None:
+        cursor = self._conn.cursor()
+        try:
+            getattr(cursor, method)(sql, parameters)
+            told.description, told.lastrowid = cursor.description, cursor.lastrowid
+            told.rows = cursor.fetchall() if cursor.description else []
+            told.rowcount = cursor.rowcount  # with RETURNING it counts only once the rows were taken
+        finally:
+            cursor.close()
+
+
+class Cursor:
+    """What came of one statement. As much of a driver's cursor as SQLAlchemy asks for (AsyncIODBAPICursor)."""
+
+    arraysize = 1
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.description: Any = None
+        self.rows: Sequence[Any] = ()
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> "Cursor":
+        return self
+
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
+        await self._connection.perform(self, "execute", sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Iterable[Any]) -> None:
+        await self._connection.perform(self, "executemany", sql, parameters)
+
+    async def fetchall(self) -> Sequence[Any]:
+        return self.rows
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def connect(name: str, *, uri: bool) -> Connection:
+    """Open the file ``name`` (``uri``: the file that a ``file:`` URI names)."""
+    connection = Connection(name, uri=uri)
+    await connection
+    return connection
