@@ -7,17 +7,18 @@ made either way, because the audit ties to them.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import Counter
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from ml_connector.ports.telemetry import Attribute
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
 
 NAME: Final = "ml_connector"
 MAX_EVENTS: Final = 1000
@@ -62,7 +63,7 @@ def _prefixed(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
     return {f"{NAME}.{name}": value for name, value in attributes.items()}
 
 
-def install(*, readers: tuple[MetricReader, ...] = ()) -> Telemetry:
+def install(*, readers: "tuple[MetricReader, ...]" = ()) -> Telemetry:
     """Install the process's providers, once; exports over OTLP/HTTP where the environment names a collector."""
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "ml-connector")})
     tracers = TracerProvider(resource=resource, span_limits=SpanLimits(max_events=MAX_EVENTS))
@@ -73,17 +74,22 @@ def install(*, readers: tuple[MetricReader, ...] = ()) -> Telemetry:
     trace.set_tracer_provider(tracers)
     if _wanted("METRICS"):
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
         readers = (*readers, PeriodicExportingMetricReader(OTLPMetricExporter()))
-    metrics.set_meter_provider(MeterProvider(metric_readers=readers, resource=resource))
+    if readers:  # without one nobody would see the metrics, and their half of the SDK takes a while to import
+        from opentelemetry.sdk.metrics import MeterProvider
+
+        metrics.set_meter_provider(MeterProvider(metric_readers=readers, resource=resource))
     return Telemetry()
 
 
 def shutdown() -> None:
     """Send what is still in the queues; called once, at the end."""
     for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
-        if isinstance(provider, (TracerProvider, MeterProvider)):
-            provider.shutdown()
+        stop = getattr(provider, "shutdown", None)  # the API's own stand-ins have none
+        if stop is not None:
+            stop()
 
 
 def _wanted(signal: str) -> bool:

@@ -95,6 +95,7 @@ async def open_workspace(
             stack.push_async_callback(connections[name].close)
         root.connections.override(providers.Object(connections))
         root.check_dependencies()
+        gc.enable()
         gc.freeze()  # what stands here stays; records that pass by are many and short-lived, and form no circles
         gc.set_threshold(5_000, 10, 10)
         yield Opened(

@@ -1,5 +1,6 @@
 """The commands, put together, and what happens to errors: words on stderr, a number for the shell, no traceback."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -40,6 +41,7 @@ app.command(setup.db_app)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (``docs/cli.md`` lists them)."""
+    gc.disable()  # imports make only what stays; open_workspace turns it on again, and commands without one are short
     sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
 
 

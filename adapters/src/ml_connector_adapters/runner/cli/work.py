@@ -163,13 +163,13 @@ def _stopping(stop: asyncio.Event) -> Iterator[None]:
 @contextmanager
 def _progress(flow: str) -> "Iterator[Callable[[Run], None]]":
     """Counts of the living run on stderr, while that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda run: None
+        return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    if not sys.stderr.isatty():
-        yield lambda run: None
-        return
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     ) as bar:
