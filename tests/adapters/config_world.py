@@ -1,4 +1,4 @@
-"""Two made-up systems and a good configuration file for them, which tests then spoil."""
+"""Made-up systems and good configuration files for them, which tests then spoil."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -55,6 +55,35 @@ Invoiced = "Closed Won"
 """
 
 
+PARTIES = """
+[workspace]
+name = "acme"
+
+[connections.qad]
+system = "qad"
+
+[connections.zoho]
+system = "zoho-crm"
+
+[connections.ifs]
+system = "ifs-cloud"
+
+[flows.parties]
+between = ["qad", "zoho"]
+entity = "account"
+match = ["number", "tax_id"]
+where = "active"
+owner = "qad"
+owners = { phone = "zoho", "billing.city" = "newest", "extra.Region" = "ask" }
+
+[flows.customers]
+from = "ifs"
+to = "zoho"
+entity = "account"
+"""
+"""A two-way flow, and a one-way flow beside it."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 600
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=25)] = 4
@@ -102,25 +131,40 @@ CRM = SystemSpec(
 SYSTEMS: Mapping[str, SystemSpec] = {"ifs-cloud": ERP, "zoho-crm": CRM}
 
 
-def read(folder: Path, text: str = GOOD) -> Workspace:
+class NoSettings(msgspec.Struct, frozen=True):
+    """A system that needs to be told nothing."""
+
+
+def _plain(name: str, reads: tuple[Kind, ...], writes: tuple[Kind, ...]) -> SystemSpec:
+    return SystemSpec(name=name, title=name, settings=NoSettings, connect=_connect, reads=reads, writes=writes)
+
+
+BOTH_WAYS: Mapping[str, SystemSpec] = {
+    "qad": _plain("qad", ("account", "vendor"), ("account", "contact")),
+    "zoho-crm": _plain("zoho-crm", ("account", "contact"), ("account", "contact", "vendor")),
+    "ifs-cloud": _plain("ifs-cloud", ("account", "order"), ("order",)),
+}
+"""The systems of ``PARTIES``: an account goes both ways between two of them."""
+
+
+def read(folder: Path, text: str = GOOD, systems: Mapping[str, SystemSpec] = SYSTEMS) -> Workspace:
     """The workspace of one file with that text."""
     (folder / "ml-connector.toml").write_text(text, encoding="utf-8")
-    [workspace] = load(folder / "ml-connector.toml", SYSTEMS)
+    [workspace] = load(folder / "ml-connector.toml", systems)
     return workspace
 
 
-def mistakes(folder: Path, text: str) -> list[str]:
+def mistakes(folder: Path, text: str, systems: Mapping[str, SystemSpec] = SYSTEMS) -> list[str]:
     """What is told about one file with that text; empty when it is good."""
     try:
-        read(folder, text)
+        read(folder, text, systems)
     except ConfigError as error:
         return list(error.mistakes)
     return []
 
 
-def spoilt(*changes: tuple[str, str]) -> str:
-    """The good file with pieces replaced; each piece must be there."""
-    text = GOOD
+def spoilt(*changes: tuple[str, str], text: str = GOOD) -> str:
+    """A good file with pieces replaced; each piece must be there."""
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new, 1)

@@ -115,7 +115,7 @@ def test_a_flow_that_writes_something_else_has_another_signature(tmp_path: Path,
     ("old", "new"),
     [
         ('every = "15m"', 'every = "1h"'),
-        ('as = "deal"\n', 'as = "deal"\ndrift = "restore"\nwrites = "create"\n'),
+        ('as = "deal"\n', 'as = "deal"\ndrift = "restore"\nwrites = "create"\ndeletes = "deactivate"\n'),
         ("[tables.order_stage]", '[tables.unused]\nA = "B"\n[tables.order_stage]'),
         ("[flows.orders]", "# the orders of Acme\n[flows.orders]"),
     ],
@@ -181,7 +181,7 @@ def test_the_schema_knows_each_systems_settings_and_that_secrets_are_references(
 def test_the_schema_allows_the_keys_of_a_flow_and_no_others() -> None:
     schema = json_schema(SYSTEMS)
     flow = schema["$defs"]["FlowTable"]
-    offered = "from to entity as match after every cron where set fields writes drift deletes"
+    offered = "from to between owner owners entity as match after every cron where set fields writes drift deletes"
     assert sorted(flow["properties"]) == sorted(offered.split(" "))
-    assert flow["required"] == ["from", "to", "entity"]
+    assert flow["required"] == ["entity"]
     assert flow["additionalProperties"] is False

@@ -132,6 +132,7 @@ def test_five_mistakes_in_five_places_are_five_lines(tmp_path: Path) -> None:
             'as = "deal"\nmatch = ["amount.currency"]',
             'flows.orders.match: "amount.currency" is a part of a field',
         ),
+        ('as = "deal"', 'as = "deal"\nmatch = ["number", "lines"]', 'flows.orders.match: "lines" holds more than one value'),
         ('as = "deal"', 'as = "deal"\nmatch = ["extra.No"]', 'flows.orders.match: "extra.No" is a custom field'),
         (
             '"account"',
@@ -144,6 +145,11 @@ def test_five_mistakes_in_five_places_are_five_lines(tmp_path: Path) -> None:
             '"account"',
             '"account"\nset = { extra = "name" }',
             'flows.customers.set.extra: custom fields are written "extra.NAME"',
+        ),
+        (
+            '"account"',
+            '"account"\nset = { extra.Region = "name" }',
+            'flows.customers.set.extra: found a table. A name with dots stands in quotes: "extra.Region"',
         ),
         ('"account"', '"account"\nset = { phone = 5 }', "flows.customers.set.phone: found 5. Expected a text"),
         ('"account"', '"account"\nset = { phone = "total" }', 'flows.customers.set.phone: account has no field "total"'),
@@ -182,9 +188,14 @@ def test_five_mistakes_in_five_places_are_five_lines(tmp_path: Path) -> None:
         ("lookup('order_stage', status)", "upper(status, type)", "upper() takes 1 argument, not 2"),
         ('"15m"', '"15m"\nwrites = "upsert"', 'flows.orders.writes: "upsert" is not known'),
         ('"15m"', '"15m"\ndrift = "restor"', 'flows.orders.drift: "restor" is not known. Did you mean "restore"?'),
-        ('"15m"', '"15m"\ndeletes = "deactivate"', 'flows.orders.deletes: "deactivate" is not offered yet. Write "ignore"'),
-        ('"15m"', '"15m"\nowners = { phone = "crm" }', "flows.orders.owners: not offered yet. For both ways write two flows"),
-        ('from = "erp"\nto = "crm"', 'between = ["erp", "crm"]', "flows.orders.between: not offered yet"),
+        ('"15m"', '"15m"\ndeletes = "delete"', 'flows.orders.deletes: "delete" is not known. There are: deactivate, ignore'),
+        (
+            '"15m"',
+            '"15m"\nowner = "crm"',
+            "flows.orders.owner: a one-way flow's source owns everything. Leave it out",
+        ),
+        ('"15m"', '"15m"\nowners = { phone = "crm" }', "flows.orders.owners: a one-way flow's source owns everything"),
+        ('from = "erp"\n', "", "flows.orders.from: missing. Expected the name of a connection"),
         ('Invoiced = "Closed Won"', "Invoiced = []", "tables.order_stage.Invoiced: found a list. Expected a text, a number"),
     ],
 )
@@ -250,6 +261,16 @@ def test_several_mistakes_of_one_flow_are_all_told(tmp_path: Path) -> None:
         "flows.orders.where",
         "flows.orders.set.stge",
     ]
+
+
+def test_what_the_source_cannot_read_hides_no_missing_target(tmp_path: Path) -> None:
+    text = spoilt(('to = "crm"\nentity = "account"', 'to = "cmr"\nentity = "invoice"'))
+    assert [line.partition(":")[0] for line in mistakes(tmp_path, text)] == ["flows.customers.entity", "flows.customers.to"]
+
+
+def test_one_bad_entry_of_a_table_hides_none_of_the_others(tmp_path: Path) -> None:
+    text = spoilt(("stage = ", "amount = 5\nstge = "))
+    assert [line.partition(":")[0] for line in mistakes(tmp_path, text)] == ["flows.orders.set.amount", "flows.orders.set.stge"]
 
 
 def test_two_files_of_a_directory_cannot_share_a_name(tmp_path: Path) -> None:

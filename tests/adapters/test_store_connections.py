@@ -1,5 +1,6 @@
 """Notices wait durably and collapse; channels are found by their secret path; connections pause."""
 
+import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ from ml_connector.ports.notices import Notice, Subscription
 from ml_connector.ports.state import Settlement
 from ml_connector.testing.clock import ManualClock
 from ml_connector_adapters.store import Store, open_store
+from ml_connector_adapters.store.tables import METADATA
 
 sys.path.append(str(Path(__file__).parent))
 
-from store_world import MORNING, keep
+from store_world import KEY, MORNING, keep
 
 CHANNEL = Subscription(
     id="1000068001",
@@ -32,33 +34,40 @@ def notice(dedupe: str, *ids: str) -> Notice:
 
 
 async def test_a_storm_of_repeated_notices_collapses_and_ids_know_who_named_them(store: Store) -> None:
-    assert await store.inbox.add("orders", [notice("n1", "SO1", "SO2"), notice("n2", "SO1"), notice("n1", "SO1")]) == 2
-    assert await store.inbox.add("orders", [notice("n2", "SO1")] * 50) == 0
-    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 1
-    assert await store.inbox.waiting("orders", "order") == {"SO1": ["n1", "n2"], "SO2": ["n1"]}
-    assert await store.inbox.waiting("orders", "account") == {}
+    storm = [notice("n1", "SO1", "SO2"), notice("n2", "SO1"), notice("n1", "SO1")]
+    assert await store.inbox.add("orders", "left", storm) == 2
+    assert await store.inbox.add("orders", "left", [notice("n2", "SO1")] * 50) == 0
+    assert await store.inbox.add("quotes", "left", [notice("n1", "SQ1")]) == 1
+    assert await store.inbox.waiting("orders", "left") == {"SO1": ["n1", "n2"], "SO2": ["n1"]}
+    assert await store.inbox.waiting("orders", "right") == {}
+
+
+async def test_storms_of_the_same_notices_in_another_order_collapse_without_waiting_for_each_other(store: Store) -> None:
+    storm = [notice(f"n{n}", f"SO{n}") for n in range(300)]
+    added = await asyncio.gather(*(store.inbox.add("orders", "left", order) for order in (storm, storm[::-1]) * 4))
+    assert sum(added) == await store.inbox.size() == 300
 
 
 async def test_a_handled_notice_is_remembered_for_a_day_and_another_flow_keeps_its_own(
     store: Store, state_clock: ManualClock
 ) -> None:
-    await store.inbox.add("orders", [notice("n1", "SO1")])
-    await store.inbox.add("quotes", [notice("n1", "SQ1")])
+    await store.inbox.add("orders", "left", [notice("n1", "SO1")])
+    await store.inbox.add("quotes", "left", [notice("n1", "SQ1")])
     await store.settle(await keep(store, flow="quotes"), Settlement(handled_notices=["n1"]))
-    assert await store.inbox.waiting("orders", "order") == {"SO1": ["n1"]}
-    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 0
+    assert await store.inbox.waiting("orders", "left") == {"SO1": ["n1"]}
+    assert await store.inbox.add("quotes", "left", [notice("n1", "SQ1")]) == 0
     state_clock.advance(24 * 3600 + 1)
-    assert await store.inbox.add("quotes", [notice("n1", "SQ1")]) == 1
+    assert await store.inbox.add("quotes", "left", [notice("n1", "SQ1")]) == 1
 
 
 async def test_the_inbox_takes_no_more_than_its_bound(store: Store) -> None:
     store.inbox.bound = 3
-    await store.inbox.add("orders", [notice("n1", "SO1"), notice("n2", "SO2")])
+    await store.inbox.add("orders", "left", [notice("n1", "SO1"), notice("n2", "SO2")])
     with pytest.raises(Throttled, match="3 notices wait already"):
-        await store.inbox.add("orders", [notice("n3", "SO3"), notice("n4", "SO4")])
+        await store.inbox.add("orders", "left", [notice("n3", "SO3"), notice("n4", "SO4")])
     assert await store.inbox.size() == 2
     await store.settle(await keep(store), Settlement(handled_notices=["n1", "n2"]))
-    assert await store.inbox.add("orders", [notice("n3", "SO3"), notice("n4", "SO4")]) == 2
+    assert await store.inbox.add("orders", "left", [notice("n3", "SO3"), notice("n4", "SO4")]) == 2
 
 
 async def test_a_channel_is_found_by_its_path_and_renewed_in_place(store: Store) -> None:
@@ -78,13 +87,16 @@ async def test_a_channel_is_found_by_its_path_and_renewed_in_place(store: Store)
 async def test_what_lets_a_stranger_call_us_is_nowhere_on_disk_in_clear(
     state_url: str, state_clock: ManualClock, tmp_path: Path
 ) -> None:
-    async with open_store(state_url, clock=state_clock, environ={}) as store:
+    async with open_store(state_url, clock=state_clock, environ={"ML_CONNECTOR_KEY": KEY}) as store:
         await store.subscriptions.save(CHANNEL, "canary-path")
         assert await store.subscriptions.by_path("canary-path") == CHANNEL
-        on_disk = [path.read_bytes() for path in tmp_path.iterdir()]
-    on_disk += [path.read_bytes() for path in tmp_path.iterdir()]
-    assert any(b"1000068001" in content for content in on_disk)
-    assert not any(b"canary" in content for content in on_disk)
+        kept = [path.read_bytes() for path in tmp_path.iterdir()]
+        async with store.engine.connect() as connection:
+            for table in METADATA.sorted_tables:
+                kept.append(repr((await connection.execute(table.select())).all()).encode())
+    kept += [path.read_bytes() for path in tmp_path.iterdir()]
+    assert any(b"1000068001" in content for content in kept)
+    assert not any(b"canary" in content for content in kept)
 
 
 async def test_a_pause_ends_by_itself_or_waits_for_a_person(store: Store) -> None:

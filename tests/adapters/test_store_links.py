@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, text
 
-from ml_connector.domain import Kind, Money, Order, Ref
-from ml_connector.ports.state import End, Link, Seen, Settlement, Standing, Trouble
+from ml_connector.domain import Kind, Money, Order, Ref, Side
+from ml_connector.ports.state import Clash, End, Link, Seen, Settlement, Standing, Trouble
 from ml_connector.sync.content import decode, encode
 from ml_connector_adapters.store import Store
 
@@ -24,9 +24,20 @@ from store_world import MORNING, keep, link, parked
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
-ends = st.builds(End, st.none() | words, st.none() | words)
+ends = st.builds(End, st.none() | words, st.none() | words, st.none() | st.binary(), st.integers(0, 9))
 refs = st.builds(Ref, st.sampled_from(get_args(Kind)), words)
-troubles = st.builds(Trouble, code=words, reason=words, fix=words, waits_for=st.none() | refs, since=st.none() | times)
+sides = st.sampled_from(get_args(Side))
+clashes = st.builds(Clash, field=words, agreed=st.none() | words, left=st.none() | words, right=st.booleans() | st.lists(words))
+troubles = st.builds(
+    Trouble,
+    code=words,
+    reason=words,
+    fix=words,
+    side=sides,
+    waits_for=st.none() | refs,
+    clashes=st.lists(clashes, max_size=2).map(tuple),
+    since=st.none() | times,
+)
 links = st.builds(
     Link,
     id=st.uuids().map(str),
@@ -36,9 +47,9 @@ links = st.builds(
     right=ends,
     standing=st.sampled_from(get_args(Standing)),
     agreed=st.none() | st.binary(),
-    held=st.none() | st.binary(),
     drift=st.none() | st.binary(),
-    missed=st.integers(0, 9),
+    instead=st.none() | st.binary(),
+    turns=st.none() | st.binary(),
     trouble=st.none() | troubles,
     due=st.booleans(),
 )
@@ -85,11 +96,19 @@ async def test_an_id_belongs_to_one_record_per_flow_and_may_be_absent_from_many(
 
 async def test_a_parent_is_awaited_until_it_arrives_and_then_its_orders_are_due(store: Store) -> None:
     await keep(store, [parked("1", "C-100"), parked("2", "C-100"), parked("3", "C-200"), link("4")])
-    assert await store.links.awaited("orders") == [Ref("account", "C-100"), Ref("account", "C-200")]
+    assert await store.links.awaited("orders", "left") == [Ref("account", "C-100"), Ref("account", "C-200")]
     parents = [Ref("account", "C-100"), Ref("contact", "C-200"), Ref("account", "C-999")]
-    assert await store.links.arrived("orders", parents) == 2
+    assert await store.links.arrived("orders", "left", parents) == 2
     assert {found.number for found in await store.links.due("orders")} == {"1", "2"}
-    assert await store.links.arrived("orders", parents) == 0
+    assert await store.links.arrived("orders", "left", parents) == 0
+
+
+async def test_a_parent_is_awaited_on_the_side_where_its_child_was_read(store: Store) -> None:
+    await keep(store, [parked("1", "C-100"), parked("2", "7001", side="right"), parked("3", "C-100", side="right")])
+    assert await store.links.awaited("orders", "left") == [Ref("account", "C-100")]
+    assert await store.links.awaited("orders", "right") == [Ref("account", "7001"), Ref("account", "C-100")]
+    assert await store.links.arrived("orders", "right", [Ref("account", "C-100")]) == 1
+    assert [found.number for found in await store.links.due("orders")] == ["3"]
 
 
 async def test_troubles_are_told_newest_first_and_drift_when_no_standing_is_named(store: Store) -> None:
@@ -115,25 +134,48 @@ async def test_a_person_may_ask_for_another_try_or_for_a_comparison_from_scratch
 
 
 async def test_a_dismissed_trouble_is_no_longer_told_of(store: Store) -> None:
-    await keep(store, [parked("1", "C-100"), link("2", drift=b'["note"]', held=b"{}")])
+    there = End("552", "t1", held=b"{}")
+    await keep(store, [parked("1", "C-100"), link("2", drift=b'["note"]', right=there)])
     assert await store.links.dismiss(["link-1", "link-2"]) == 2
     assert await store.links.tally("orders") == {"skipped": 2}
-    assert await store.links.awaited("orders") == []
-    assert await store.links.by_number("2") == [link("2", "skipped", held=b"{}")]
+    assert await store.links.awaited("orders", "left") == []
+    assert await store.links.by_number("2") == [link("2", "skipped", right=there)]
 
 
-async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them(store: Store) -> None:
-    everything = [link(f"{n:05}") for n in range(1300)]
-    lease = await keep(store, [*everything, link("gone", "gone"), link("new", left=End())])
-    await store.links.sight("orders", [f"SO{n:05}" for n in range(0, 1300, 13)] * 2)
+@pytest.mark.parametrize(("side", "ids"), [("left", "SO"), ("right", "55")])
+async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them(store: Store, side: Side, ids: str) -> None:
+    everything = [link(f"{n:05}", id=f"link-{1300 - n:05}") for n in range(1300)]
+    lease = await keep(store, [*everything, link("gone", "gone"), link("new", left=End(), right=End())])
+    await store.links.sight("orders", side, [f"{ids}{n:05}" for n in range(0, 1300, 13)] * 2)
+    await store.links.sight("orders", "right" if side == "left" else "left", [f"{ids}{n:05}" for n in range(1300)])
     missing: list[Link] = []
-    async for page in store.links.unsighted("orders"):
+    async for page in store.links.unsighted("orders", side):
         assert len(page) <= 500
         missing += page
         await store.settle(lease, Settlement(links=[msgspec.structs.replace(found, standing="gone") for found in page]))
     assert [found.number for found in missing] == [f"{n:05}" for n in range(1300) if n % 13]
-    await store.links.forget_sightings("orders")
-    assert sum([len(page) async for page in store.links.unsighted("orders")]) == 100
+    await store.links.forget_sightings("orders", side)
+    assert sum([len(page) async for page in store.links.unsighted("orders", side)]) == 100
+
+
+async def test_every_link_of_a_flow_is_walked_through_once_while_what_was_seen_is_settled(store: Store) -> None:
+    everything = [link(f"{n:05}", left=End(f"SO{5000 - n}")) for n in range(1300)]
+    lease = await keep(store, everything)
+    await keep(store, [link(f"{n:05}", id=f"link-{n:05}-quoted", flow="quotes") for n in range(600)], flow="quotes")
+    walked: list[Link] = []
+    async for page in store.links.every("orders"):
+        assert len(page) <= 500
+        walked += page
+        moved = [msgspec.structs.replace(found, left=End(f"SO{n}-{found.number}")) for n, found in enumerate(page)]
+        await store.settle(lease, Settlement(links=moved))
+    assert walked == everything
+
+
+async def test_ids_are_ordered_by_their_bytes_wherever_the_state_is_kept(store: Store) -> None:
+    ids = ["a-1", "B-1", "a1", "9", "10", "ä", "Z"]
+    await keep(store, [link(id_, id=id_, left=End(id_)) for id_ in ids])
+    assert [found.number for found in await anext(store.links.unsighted("orders", "left"))] == sorted(ids)
+    assert [found.number for found in await anext(store.links.every("orders"))] == sorted(ids)
 
 
 @pytest.mark.parametrize(
@@ -142,19 +184,27 @@ async def test_a_sweep_learns_which_records_it_did_not_see_while_it_settles_them
         (lambda links: links.due("orders"), "links_due"),
         (lambda links: links.standing("orders"), "links_drift"),
         (lambda links: links.standing("orders", ["parked", "rejected"]), "links_standing"),
-        (lambda links: links.awaited("orders"), "links_waits"),
-        (lambda links: links.arrived("orders", [Ref("account", "C-100")]), "links_waits"),
+        (lambda links: links.awaited("orders", "left"), "links_waits"),
+        (lambda links: links.arrived("orders", "right", [Ref("account", "C-100")]), "links_waits"),
         (lambda links: links.seen("orders", "right", ["5510042", "5510043"]), "links_right"),
-        (lambda links: anext(links.unsighted("orders"), None), "links_left"),
+        (lambda links: anext(links.unsighted("orders", "left"), None), "links_left"),
+        (lambda links: anext(links.unsighted("orders", "right"), None), "links_right"),
+        (lambda links: anext(links.every("orders"), None), "sqlite_autoindex_links_1"),
     ],
 )
 async def test_every_question_has_an_index_that_answers_it(store: Store, ask: Callable[[Any], Any], index: str) -> None:
-    if store.engine.dialect.name != "sqlite":
-        pytest.skip("the plan is told in SQLite's words")
+    some = [link(str(n), due=not n % 50) for n in range(500)]
+    await keep(store, [*some, *(parked(f"P{n}", f"C-{n}", "right" if n % 2 else "left") for n in range(50))])
     asked: list[tuple[str, Any]] = []
     event.listen(store.engine.sync_engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
     await ask(store.links)
     statement, parameters = next(told for told in asked if "links" in told[0])
     async with store.engine.connect() as connection:
-        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
-    assert any(f"INDEX {index} (" in step.detail for step in plan)
+        if store.engine.dialect.name == "sqlite":
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+            assert any(f"INDEX {index} (" in step.detail for step in plan)
+        else:
+            await connection.execute(text("ANALYZE links"))
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))  # or it would read these few rows through
+            plan = (await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)).all()
+            assert any(index.replace("sqlite_autoindex_links_1", "links_pkey") in step[0] for step in plan), plan

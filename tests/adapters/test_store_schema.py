@@ -1,18 +1,28 @@
 """A state is created whole, upgraded on request, and never touched when it is not ours to read."""
 
 import asyncio
+import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
+from ml_connector.domain import Ref
 from ml_connector.errors import ConfigError, Unavailable
+from ml_connector.ports.state import End, Link, Trouble
 from ml_connector.testing.clock import ManualClock
 from ml_connector_adapters.store import Store, migrations, open_store, schema, status, upgrade
+from ml_connector_adapters.store.engine import open_engine, parse_url
 from ml_connector_adapters.store.tables import METADATA
+
+sys.path.append(str(Path(__file__).parent))
+
+from store_world import intent, link
 
 
 async def test_a_new_state_is_created_and_opens_again(state_url: str, state_clock: ManualClock) -> None:
@@ -39,6 +49,64 @@ async def test_the_migrations_lead_to_the_tables_that_the_program_uses(store: St
         assert await connection.run_sync(differences) == []
 
 
+async def test_a_state_of_one_way_flows_is_brought_to_two_ways_and_all_of_it_is_found(
+    state_url: str, state_clock: ManualClock
+) -> None:
+    swept, mark = "2026-01-05T08:00:00Z", '"k|1"'
+    was = (
+        "INSERT INTO links (id, flow, number, left_id, left_version, right_id, right_version, standing, agreed, held, drift,"
+        " missed, due, trouble, trouble_since, waits_kind, waits_key) VALUES ('l1', 'orders', '10042', 'SO1', 'v1', '55', 't1',"
+        " 'agreed', :agreed, :held, :drift, 1, false, NULL, NULL, NULL, NULL), ('l2', 'orders', '10043', 'SO2', NULL, NULL,"
+        " NULL, 'parked', NULL, NULL, NULL, 0, true, :trouble, NULL, 'account', 'C-1')",
+        "INSERT INTO sightings (flow, id) VALUES ('orders', 'SO1')",
+        "INSERT INTO intents (link, flow, kind, field, value, source_id, at)"
+        " VALUES ('l2', 'orders', 'deal', 'name', '10043', 'SO2', 1767600000123456)",
+        "INSERT INTO inbox (flow, dedupe, kind, ids, received_at) VALUES ('orders', 'n1', 'deal', :ids, 0)",
+        "INSERT INTO cursors (flow, cursor, moved_at) VALUES ('a', :whole, 0), ('b', :fed, 0), ('c', '{}', 0)",
+    )
+    given = {
+        "agreed": b"{}",
+        "held": b'{"note": "x"}',
+        "drift": b'["note"]',
+        "trouble": '{"code":"PARENT_MISSING","reason":"no customer","waits_for":{"kind":"account","key":"C-1"}}',
+        "ids": '["55"]',
+        "whole": f'{{"left":{mark},"right":"r","swept_at":"{swept}","full_at":"{swept}","signature":"s"}}'.replace("k|", "ä|"),
+        "fed": '{"left":"l"}',
+    }
+    engine = open_engine(parse_url(state_url))
+    async with engine.begin() as connection:
+        await connection.run_sync(schema.run_migrations, "0001")
+        for statement in map(text, was):
+            await connection.execute(statement, {name: given[name] for name in statement.compile().params})
+    await engine.dispose()
+    with pytest.raises(ConfigError, match="older version"):
+        async with open_store(state_url, clock=state_clock):
+            pass
+    await upgrade(state_url)
+
+    trouble = Trouble(code="PARENT_MISSING", reason="no customer", waits_for=Ref("account", "C-1"))
+    settled = {"left": End("SO1", "v1", None, 1), "right": End("55", "t1", b'{"note": "x"}'), "agreed": b"{}"}
+    async with open_store(state_url, clock=state_clock, create=False) as store:
+        assert await store.links.by_id("orders", "left", ["SO1", "SO2"]) == {
+            "SO1": Link(id="l1", flow="orders", number="10042", standing="agreed", drift=b'["note"]', **settled),
+            "SO2": link("10043", "parked", id="l2", left=End("SO2"), right=End(), trouble=trouble, due=True),
+        }
+        assert await store.links.awaited("orders", "left") == [Ref("account", "C-1")]
+        assert await store.intents.of("orders") == [intent("10043", link="l2", source_id="SO2")]
+        assert await store.inbox.waiting("orders", "right") == {"55": ["n1"]}
+        assert [found.id for found in await anext(store.links.unsighted("orders", "left"))] == ["l1", "l2"]
+        assert [json.loads(await store.cursors.load(flow) or "") for flow in "abc"] == [
+            {
+                "left": {"cursor": "ä|1", "swept_at": swept, "full_at": swept},
+                "right": {"cursor": "r"},
+                "signature": "s",
+                "opened": True,
+            },
+            {"left": {"cursor": "l"}, "opened": True},
+            {"opened": True},
+        ]
+
+
 def test_every_revision_is_known_without_loading_alembic() -> None:
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     assert [script.revision for script in scripts.walk_revisions()][::-1] == list(migrations.REVISIONS)
@@ -63,7 +131,7 @@ async def test_a_state_of_another_version_is_refused_and_not_a_byte_of_it_change
     with sqlite3.connect(tmp_path / "state.db") as connection:
         connection.execute("UPDATE ml_connector_revision SET version_num = ?", [revision])
     connection.close()
-    monkeypatch.setattr(schema, "REVISIONS", ("0000", "0001"))
+    monkeypatch.setattr(schema, "REVISIONS", ("0000", *migrations.REVISIONS))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ConfigError, match=advice):
         async with open_store(url, clock=ManualClock()):
@@ -125,5 +193,5 @@ async def test_a_state_that_somebody_else_keeps_locked_is_an_outage_in_words(tmp
 async def test_customers_data_stays_out_of_the_databases_errors(store: Store) -> None:
     async with store.engine.begin() as connection:
         with pytest.raises(Exception, match=r"no such table|does not exist") as failed:
-            await connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("Acme GmbH",))
+            await connection.execute(text("INSERT INTO nowhere VALUES (:who)"), {"who": "Acme GmbH"})
     assert "Acme" not in str(failed.value)

@@ -9,8 +9,9 @@ import msgspec
 from ml_connector.domain import Account, Deal, Kind, Money, Order, Ref
 from ml_connector.flows import Assignment, Flow
 from ml_connector.ports.state import AuditEntry, Link, Run
+from ml_connector.sync.passage import Ends, Station, World
 from ml_connector.testing import ManualClock, MemoryState, MemorySystem, SilentTelemetry, memory_connection
-from ml_connector.use_cases.run_flow import Ends, World, run_flow
+from ml_connector.use_cases.run_flow import run_flow
 
 CUSTOMERS = Flow(name="customers", left="erp", right="crm", entity="account", target="account", signature="1")
 ORDERS = Flow(
@@ -50,8 +51,10 @@ class Engine:
         )
 
     def ends(self, flow: Flow) -> Ends:
+        left, right = self.left, self.right
         return Ends(
-            source=self.left.sources[flow.entity], sink=self.right.sinks[flow.target], target=self.right.sources[flow.target]
+            left=Station(source=left.sources[flow.entity], sink=left.sinks[flow.entity] if flow.two_way else None),
+            right=Station(source=right.sources[flow.target], sink=right.sinks[flow.target]),
         )
 
     async def run(self, flow: Flow = CUSTOMERS, **options: Any) -> Run:

@@ -187,7 +187,7 @@ async def test_an_edit_that_nobody_has_seen_yet_is_kept_in_the_audit_before_it_i
 
     class Late:  # the edit lands after the look at the target and before the write
         async def fetch(self, ids):  # type: ignore[no-untyped-def]
-            return await blind.target.fetch(ids)
+            return await blind.right.source.fetch(ids)
 
     engine.crm.edit_as_person("account", engine.id_there("C-100"), name="Acme Inc")
     await run_flow(CUSTOMERS, changed_ends(blind, Late()), engine.world)
@@ -197,7 +197,7 @@ async def test_an_edit_that_nobody_has_seen_yet_is_kept_in_the_audit_before_it_i
 
 
 def changed_ends(ends, target):  # type: ignore[no-untyped-def]
-    return type(ends)(source=ends.source, sink=ends.sink, target=target)
+    return msgspec.structs.replace(ends, right=msgspec.structs.replace(ends.right, source=target))
 
 
 async def test_a_record_deleted_there_is_told_and_comes_back_with_the_next_change(style: str) -> None:

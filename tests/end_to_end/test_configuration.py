@@ -48,6 +48,18 @@ def test_five_mistakes_are_told_at_once_with_their_paths(acme):
     assert "hunter2" not in told.err
 
 
+def test_both_ways_over_a_system_that_only_reads_is_told_with_the_way_out(acme):
+    acme.rewrite(
+        'from = "ifs"\nto = "zoho"\nentity = "account"', 'between = ["ifs", "zoho"]\nowner = "ifs"\nentity = "account"'
+    )
+    told = acme.run("check")
+    assert (told.code, told.out) == (2, "")
+    assert told.err == (
+        "flows.customers.between: ifs-cloud reads account but does not write it. "
+        'Make it a one-way flow: from = "ifs", to = "zoho"\n'
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [("check",), ("sync",), ("status",), ("run",), ("ping",), ("failures", "list"), ("secrets", "list"), ("db", "status")],

@@ -158,6 +158,10 @@ class Decoder:
         decoded: dict[Any, Any] = {}
         for key, value in found.items():
             name = self._leaf(key, key_kind, options_of(key_kind), join(path, key))
+            if isinstance(value, dict) and options_of(value_kind) == [str]:  # as TOML reads billing.city = …
+                dotted = f"{key}.{next(iter(value), '…')}"
+                self.mistakes.add(join(path, key), f'found a table. A name with dots stands in quotes: "{dotted}"')
+                continue
             item = self.value(value, value_kind, join(path, key))
             if name is not BAD and item is not BAD:
                 decoded[name] = item

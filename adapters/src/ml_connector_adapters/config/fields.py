@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, Kind
+from ml_connector.domain import ENTITIES, Address, Kind
 from ml_connector.flows.fields import misnamed
 from ml_connector_adapters.words import nearest
 
@@ -25,6 +25,22 @@ def unwritable(path: str, kind: Kind) -> str | None:
     if path.partition(".")[0] == "extra":
         return 'custom fields are written "extra.NAME"'
     return _no_such(path, kind, frozenset(known for known in _paths(ENTITIES[kind]) if misnamed(known, kind) is None))
+
+
+def single(field: str, kind: Kind) -> bool:
+    """Whether the field holds one value of its own: no address, no amount, no lines, no other record."""
+    return not _structs_in(field, kind)
+
+
+def indivisible(path: str, kind: Kind) -> bool:
+    """Whether ``path`` names a part of what the merge takes as one value: an amount, a reference. Not so ``billing.city``."""
+    head, dot, _ = path.partition(".")
+    return bool(dot) and head != "extra" and Address not in _structs_in(head, kind)
+
+
+def _structs_in(field: str, kind: Kind) -> list[type[msgspec.Struct]]:
+    types = {one.name: one.type for one in msgspec.structs.fields(ENTITIES[kind])}
+    return [struct for struct, _ in _inner(types[field])]
 
 
 def _no_such(path: str, kind: Kind, known: frozenset[str]) -> str:

@@ -13,15 +13,13 @@ from ml_connector.flows import CONVERSIONS, Assignment, Cron, Every, Flow, Sched
 from ml_connector.flows.flow import Expression
 from ml_connector.system import SystemSpec
 from ml_connector_adapters.config.decode import Decoder, join, span
-from ml_connector_adapters.config.fields import unreadable, unwritable
-from ml_connector_adapters.config.kinds import shown
+from ml_connector_adapters.config.fields import single, unreadable, unwritable
+from ml_connector_adapters.config.sides import Sides, SidesReader, fitting
 from ml_connector_adapters.expressions import compile_condition, compile_expression, paths_of, tables_of
 from ml_connector_adapters.expressions.functions import Tables
 from ml_connector_adapters.words import nearest
 
 _MATCH: Final = ("number",)
-_TWO_WAY: Final = ("between", "owner", "owners")
-_ONE_WAY: Final = "For both ways write two flows, one per direction, each with the fields that it may touch"
 _CRON: Final = 'Write minute, hour, day, month and weekday: "*/15 6-20 * * 1-5"'
 
 
@@ -32,10 +30,24 @@ class FlowTable(
     forbid_unknown_fields=True,
     rename={"left": "from", "right": "to", "as_": "as", "sets": "set"},
 ):
-    """Records of one kind on their way from one connection to another."""
+    """Records of one kind on their way from one connection to another, or both ways between two."""
 
-    left: Annotated[str, Meta(description="Connection that records are read from.")]
-    right: Annotated[str, Meta(description="Connection that they are written to.")]
+    left: Annotated[str | None, Meta(description="Connection that records are read from.")] = None
+    right: Annotated[str | None, Meta(description="Connection that they are written to.")] = None
+    between: Annotated[
+        tuple[str, str] | None,
+        Meta(
+            description="Two connections that are kept alike, both ways; in place of from and to.",
+            extra_json_schema={"uniqueItems": True},
+        ),
+    ] = None
+    owner: Annotated[
+        str | None,
+        Meta(description='Two-way: who wins where both sides changed a field: one of the two connections, "newest" or "ask".'),
+    ] = None
+    owners: Annotated[
+        dict[str, str], Meta(description="Two-way: field, part of one (billing.city) or extra.NAME → its own owner.")
+    ] = {}
     entity: Annotated[Kind, Meta(description="Kind of record that is read.")]
     as_: Annotated[Kind | None, Meta(description="Kind that it becomes; left out, it stays what it is.")] = None
     match: Annotated[
@@ -45,7 +57,7 @@ class FlowTable(
     after: Annotated[tuple[str, ...], Meta(description="Flows that run before this one.")] = ()
     every: Annotated[str | None, Meta(description='How often it runs: "90s", "15m", "1h", "1d".')] = None
     cron: Annotated[str | None, Meta(description='When it runs, in UTC: "*/15 6-20 * * 1-5".')] = None
-    where: Annotated[str | None, Meta(description="Expression over the source record; what is false is skipped.")] = None
+    where: Annotated[str | None, Meta(description="Expression over the record that is read; what is false is skipped.")] = None
     sets: Annotated[dict[str, str], Meta(description="Target field → expression over the source record.")] = {}
     fields: Annotated[
         Annotated[tuple[str, ...], Meta(min_length=1)] | None,
@@ -57,7 +69,12 @@ class FlowTable(
     drift: Annotated[
         Literal["report", "restore"], Meta(description="What happens when somebody edits the target's fields.")
     ] = "report"
-    deletes: Annotated[Literal["ignore"], Meta(description="What a deletion at the source does.")] = "ignore"
+    deletes: Annotated[
+        Literal["ignore", "deactivate"], Meta(description="What becomes of the counterpart of a deleted record.")
+    ] = "ignore"
+
+
+_NAMES: Final = frozenset(field.encode_name for field in msgspec.structs.fields(FlowTable))
 
 
 class FlowReader:
@@ -75,7 +92,7 @@ class FlowReader:
         names: Iterable[str],
     ) -> None:
         self._decoder, self._mistakes = decoder, decoder.mistakes
-        self._connections, self._tables = connections, tables
+        self._sides, self._tables = SidesReader(connections, decoder.mistakes), tables
         self._names = frozenset(names)
         self.after: dict[str, tuple[str, ...]] = {}  # by flow, of all that were read, mistaken or not
 
@@ -86,10 +103,10 @@ class FlowReader:
         self.after[name] = given.get("after", ())
         kind: Kind | None = given.get("entity")
         target = self._target(given, path)
-        if "left" in given and given["left"] == given.get("right"):
-            self._mistakes.add(f"{path}.to", f'"{given["right"]}" is where the records come from. Name another connection')
-        elif self._connection(given, "left", kind, path) or target != kind:
-            self._connection(given, "right", target, path)
+        if "between" in given or "owner" in given or "owners" in given:
+            sides = self._sides.two_way(given, kind, path)
+        else:
+            sides = self._sides.one_way(given, kind, target, path)
         for one in given.get("after", ()):
             if one not in self._names:
                 self._mistakes.add(f"{path}.after", f'no flow "{one}"{nearest(one, self._names - {name})}')
@@ -98,12 +115,11 @@ class FlowReader:
         schedule = self._schedule(given, path)
         where = self._where(given, kind, path)
         sets = self._sets(given, kind, target, path)
-        if len(self._mistakes) > before or kind is None or target is None:
+        if len(self._mistakes) > before or kind is None or target is None or sides is None:
             return None
         return Flow(
             name=name,
-            left=given["left"],
-            right=given["right"],
+            **msgspec.structs.asdict(sides),
             entity=kind,
             target=target,
             match=given.get("match", _MATCH),
@@ -116,22 +132,20 @@ class FlowReader:
             fields=frozenset(given["fields"]) if given.get("fields") is not None else None,
             writes=given.get("writes", "create+update"),
             drift=given.get("drift", "report"),
-            signature=self._signature(given, kind, target),
+            deletes=given.get("deletes", "ignore"),
+            signature=self._signature(given, kind, target, sides),
         )
 
     def _fields(self, found: Any, path: str) -> dict[str, Any]:
         """The good fields of the table, by the names of FlowTable."""
-        given = dict(found) if isinstance(found, dict) else found
-        if isinstance(given, dict):
-            if two_way := [key for key in _TWO_WAY if key in given]:
-                self._mistakes.add(f"{path}.{two_way[0]}", f"not offered yet. {_ONE_WAY}")
-                given = {key: value for key, value in given.items() if key not in _TWO_WAY}
-                if "between" in two_way:  # it must be written anew, so that nothing else about it matters
-                    return {}
-            if given.get("deletes", "ignore") != "ignore":
-                self._mistakes.add(f"{path}.deletes", f'{shown(given["deletes"], path)} is not offered yet. Write "ignore"')
-                del given["deletes"]
-        return self._decoder.fields(given, FlowTable, path)
+        if not isinstance(found, dict):
+            return self._decoder.fields(found, FlowTable, path)
+        found = fitting(found, _NAMES, path, self._mistakes)
+        given = self._decoder.fields(found, FlowTable, path)
+        for key, name in (("set", "sets"), ("owners", "owners")):  # one bad entry hides no mistake of the others
+            if name not in given and isinstance(found.get(key), dict):
+                given[name] = {field: text for field, text in found[key].items() if isinstance(text, str)}
+        return given
 
     def _target(self, given: Mapping[str, Any], path: str) -> Kind | None:
         """The kind that is written; None when it cannot be told."""
@@ -142,23 +156,6 @@ class FlowReader:
         known = [f'"{to}"' for source, to in CONVERSIONS if source == kind]
         self._mistakes.add(f"{path}.as", f"{kind} cannot become {target}. It can become {' or '.join(known) or 'nothing else'}")
         return None
-
-    def _connection(self, given: Mapping[str, Any], side: Literal["left", "right"], kind: Kind | None, path: str) -> bool:
-        """Tell a connection that is not there, or that does not read (left) or write (right) the kind: then False."""
-        if side not in given:
-            return True
-        name, key = given[side], "from" if side == "left" else "to"
-        if name not in self._connections:
-            self._mistakes.add(f"{path}.{key}", f'no connection "{name}"{nearest(name, self._connections)}')
-            return True
-        system = self._connections[name]
-        if system is None or kind is None:
-            return True
-        able, verb = (system.reads, "read") if side == "left" else (system.writes, "write")
-        if kind not in able:
-            where = f"{path}.as" if side == "right" and "as_" in given else f"{path}.entity"
-            self._mistakes.add(where, f"{system.name} does not {verb} {kind}. It {verb}s {', '.join(able) or 'nothing'}")
-        return kind in able
 
     def _schedule(self, given: Mapping[str, Any], path: str) -> Schedule:
         every, cron = given.get("every"), given.get("cron")
@@ -225,8 +222,10 @@ class FlowReader:
                 self._mistakes.add(
                     f"{path}.{key}", f'"{name}" is a custom field, and records are matched by their own: "number"'
                 )
+            elif key == "match" and not single(name, target):
+                self._mistakes.add(f"{path}.{key}", f'"{name}" holds more than one value. Name a field such as "number"')
 
-    def _signature(self, given: Mapping[str, Any], kind: Kind, target: Kind) -> str:
+    def _signature(self, given: Mapping[str, Any], kind: Kind, target: Kind, sides: Sides) -> str:
         """Sixteen hex digits that differ when anything differs that decides what is written."""
         texts = [*given.get("sets", {}).values(), *filter(None, [given.get("where")])]
         used = {name: self._tables[name] for text in texts for name in tables_of(text)}
@@ -240,6 +239,8 @@ class FlowReader:
             "match": given.get("match", _MATCH),
             "tables": used,
         }
+        if sides.two_way:
+            content["two_way"] = {"owner": sides.owner, "owners": sides.owners}
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

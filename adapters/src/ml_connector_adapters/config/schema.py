@@ -9,6 +9,7 @@ from ml_connector.ports.secrets import Secret
 from ml_connector.system import SystemSpec
 from ml_connector_adapters.config.file import NAME, WorkspaceTable
 from ml_connector_adapters.config.flows import FlowTable
+from ml_connector_adapters.config.sides import SHAPES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SECRET: Final = {
@@ -31,6 +32,7 @@ def json_schema(systems: Mapping[str, SystemSpec]) -> dict[str, Any]:
     )
     workspace, flow, *settings = (_written(one) for one in found)
     definitions = {name: _written(one) for name, one in components.items()}
+    definitions[FlowTable.__name__]["oneOf"] = SHAPES
     connection = {"oneOf": [_connection(spec, one, definitions) for spec, one in zip(specs, settings, strict=True)]}
     return {
         "$schema": _DIALECT,

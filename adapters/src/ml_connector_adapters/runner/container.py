@@ -11,8 +11,8 @@ import msgspec
 from dependency_injector import containers, providers
 
 from ml_connector.ports.secrets import Secret, Token
+from ml_connector.sync.passage import World
 from ml_connector.system import Connection
-from ml_connector.use_cases.run_flow import World
 from ml_connector_adapters import telemetry as otel
 from ml_connector_adapters.clock import SystemClock
 from ml_connector_adapters.config import Workspace

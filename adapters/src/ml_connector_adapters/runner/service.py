@@ -11,6 +11,7 @@ from ml_connector.errors import ConnectorError, LeaseHeld
 from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.notices import NoticeRequest, Notices
+from ml_connector.sync.way import ways
 from ml_connector.use_cases.receive_notice import receive_notice
 from ml_connector.use_cases.renew_subscriptions import renew_subscriptions
 from ml_connector_adapters.runner.blame import culprit
@@ -148,7 +149,10 @@ class Tenant:
         if result.run is None or not result.run.counts.written:
             return
         for child in self._flows:
-            if flow.name in child.after and await self.worker.world.state.links.awaited(child.name):
+            if flow.name not in child.after:
+                continue
+            links = self.worker.world.state.links
+            if any([await links.awaited(child.name, way.near) for way in ways(child)]):
                 self._asked.add(child.name)
 
     def _tell(self, about: str, trouble: str, level: int = logging.WARNING) -> None:

@@ -7,11 +7,14 @@ from typing import Final
 
 import msgspec
 
+from ml_connector.domain import Side
 from ml_connector.errors import AuthRejected, ConfigError, ConnectorError, ContractBroken, LeaseHeld, RetryLater
 from ml_connector.flows import Flow
 from ml_connector.ports.state import Run
+from ml_connector.sync.passage import Ends, Station, World
+from ml_connector.sync.way import ways
 from ml_connector.system import Connection
-from ml_connector.use_cases.run_flow import Ends, World, run_flow
+from ml_connector.use_cases.run_flow import run_flow
 from ml_connector_adapters.runner.blame import BlamedSink, blamed_source, culprit
 from ml_connector_adapters.runner.owner import is_dead
 
@@ -59,6 +62,7 @@ class Worker:
         *,
         full: bool = False,
         since: datetime | None = None,
+        create_all: bool = False,
         stop: asyncio.Event | None = None,
         started: Callable[[Run], None] | None = None,
     ) -> Result:
@@ -71,7 +75,16 @@ class Worker:
                 started(run)
 
         async def once() -> Run:
-            return await run_flow(flow, self.ends(flow), self.world, full=full, since=since, stop=stop, started=begin)
+            return await run_flow(
+                flow,
+                self.ends(flow),
+                self.world,
+                full=full,
+                since=since,
+                create_all=create_all,
+                stop=stop,
+                started=begin,
+            )
 
         try:
             try:
@@ -90,17 +103,22 @@ class Worker:
 
     def ends(self, flow: Flow) -> Ends:
         """What the flow works on. Raises ContractBroken when a connection lacks the ability."""
-        left, right = self.connections[flow.left], self.connections[flow.right]
-        source, sink = left.sources.get(flow.entity), right.sinks.get(flow.target)
-        if source is None:
-            raise ContractBroken(f"{flow.entity} cannot be read there", where=flow.left, fix="See: ml-connector systems")
-        if sink is None:
-            raise ContractBroken(f"{flow.target} cannot be written there", where=flow.right, fix="See: ml-connector systems")
-        target = right.sources.get(flow.target)
-        return Ends(
-            source=blamed_source(source, flow.left),
-            sink=BlamedSink(sink, flow.right),
-            target=blamed_source(target, flow.right) if target is not None else None,
+        for way in ways(flow):
+            source, sink = self.connections[way.source].sources, self.connections[way.target].sinks
+            near, far = flow.kind(way.near), flow.kind(way.far)
+            if near not in source:
+                raise ContractBroken(f"{near} cannot be read there", where=way.source, fix="See: ml-connector systems")
+            if far not in sink:
+                raise ContractBroken(f"{far} cannot be written there", where=way.target, fix="See: ml-connector systems")
+        return Ends(left=self._station(flow, "left", writes=flow.two_way), right=self._station(flow, "right", writes=True))
+
+    def _station(self, flow: Flow, side: Side, *, writes: bool) -> Station:
+        name, kind = flow.connection(side), flow.kind(side)
+        connection = self.connections[name]
+        source, sink = connection.sources.get(kind), connection.sinks.get(kind) if writes else None
+        return Station(
+            source=blamed_source(source, name) if source is not None else None,
+            sink=BlamedSink(sink, name) if sink is not None else None,
         )
 
     async def _pause(self, error: ConnectorError) -> None:

@@ -7,12 +7,13 @@ from functools import partial, wraps
 from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
 from sqlalchemy import (
     ARRAY,
     URL,
+    BigInteger,
     ColumnElement,
     Connection,
     Table,
@@ -21,16 +22,24 @@ from sqlalchemy import (
     bindparam,
     event,
     func,
+    literal,
     make_url,
     select,
 )
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import (
+    cast as cast_to,
+)
+from sqlalchemy.dialects import sqlite as dialect
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from ml_connector.errors import ConfigError, Unavailable
 from ml_connector.ports.clock import Clock
-from ml_connector_adapters.store import sqlite as driver
+from ml_connector_adapters.store import postgres, sqlite
+from ml_connector_adapters.store.tables import to_micros
 
 _json: Final = msgspec.json.Encoder()
 P = ParamSpec("P")
@@ -48,7 +57,10 @@ _PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL",
 
 
 def parse_url(url: str) -> URL:
-    """The URL with the driver that we use. Raises ConfigError for anything but ``sqlite:///path`` and ``postgresql://…``."""
+    """The URL with the driver that we use. Raises ConfigError for anything but ``sqlite:///path`` and ``postgresql://…``.
+
+    Also when the driver that PostgreSQL needs is not installed.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -60,6 +72,8 @@ def parse_url(url: str) -> URL:
             fix='Write "sqlite:///state.db" or "postgresql://user@host/database"',
             where="state",
         )
+    if driver.startswith("postgresql"):
+        postgres.require_driver()
     return parsed.set(drivername=driver)
 
 
@@ -72,13 +86,14 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
     """An engine that keeps customers' data out of its errors. ``read_only`` leaves a SQLite file exactly as it is."""
     path = sqlite_path(url)
     if path is None:
-        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True)
+        connect = partial(postgres.connect, postgres.dsn(url))
+        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True, async_creator=connect)
     name = str(path)
     if read_only:
         # Even a reader leaves files beside a state in WAL mode, unless it may take it for immutable: nobody has it open then.
         how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
         name = f"{path.absolute().as_uri()}?{how}"
-    engine = create_async_engine(url, hide_parameters=True, async_creator=partial(driver.connect, name, uri=read_only))
+    engine = create_async_engine(url, hide_parameters=True, async_creator=partial(sqlite.connect, name, uri=read_only))
     sync = engine.sync_engine
 
     @event.listens_for(sync, "connect")
@@ -129,30 +144,42 @@ class Database:
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self.engine, self.clock = engine, clock
-        self._reader = engine.execution_options(reads=True)
+        self._sqlite = engine.dialect.name == "sqlite"
+        # No transaction for a read: for the one it would take the lock, for the other a trip to begin and one to end.
+        self._reader = engine.execution_options(**{"reads": True} if self._sqlite else {"isolation_level": "AUTOCOMMIT"})
         # SQLite has one writer: our own tasks queue here in order, and only other processes wait by polling the file.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._turn = asyncio.Lock() if self._sqlite else nullcontext()
         self._upserts: dict[Table, Any] = {}
-        self._lists_as_json = engine.dialect.name == "sqlite"
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads that need not agree with each other. Raises Unavailable."""
-        with _outages():
+        with outages(self.engine):
             async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed when the block ends, undone when it raises. Raises Unavailable."""
-        with _outages():
+        with outages(self.engine):
             async with self._turn, self.engine.begin() as connection:
                 yield connection
 
+    async def alone(self, connection: AsyncConnection, task: str) -> None:
+        """Keep other transactions out of ``task`` until this one ends. SQLite has one transaction at a time anyway."""
+        if not self._sqlite:
+            await alone(connection, task)
+
+    def present(self) -> ColumnElement[int]:
+        """Now, in microseconds, by the one clock that all processes of the state share: the server's, or this machine's."""
+        if self._sqlite:
+            return literal(to_micros(self.clock.now()))
+        return cast_to(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+
     def insert(self, table: Table) -> Any:
         """The dialect's own insert, which alone knows ``on_conflict_…``."""
-        if self.engine.dialect.name == "sqlite":
-            return sqlite.insert(table)
+        if self._sqlite:
+            return dialect.insert(table)
         from sqlalchemy.dialects import postgresql  # half a tenth of a second, which the default need not pay
 
         return postgresql.insert(table)
@@ -171,53 +198,92 @@ class Database:
 
         ``in_`` would write a parameter for every element, and its text anew for every list.
         """
-        if self._lists_as_json:
+        if self._sqlite:
             listed = func.json_each(bindparam(name)).table_valued("value")
             return cast(ColumnElement[bool], column.in_(select(listed.c.value)))
         return cast(ColumnElement[bool], column == any_(bindparam(name, type_=ARRAY(Text))))
 
     def listed(self, texts: Sequence[str]) -> Any:
         """The list as the parameter that ``among`` takes."""
-        return _json.encode(texts).decode() if self._lists_as_json else texts
+        return _json.encode(texts).decode() if self._sqlite else texts
+
+    def beside(self, column: Any) -> Any:
+        """The column for a comparison that no index is wanted for, because rows are walked along another one.
+
+        SQLite takes any index for nearly unique, and would sort all that one brings for every page; PostgreSQL counts.
+        """
+        return UnaryExpression(column, operator=custom_op("+")) if self._sqlite else column
 
     def bulk(self, insert: Any) -> "Bulk":
         """An insert for many rows at a time; to be kept, since compiling it costs more than a row."""
         compiled = insert.compile(dialect=self.engine.dialect)
-        return Bulk(str(compiled), compiled.positiontup, wide=self.engine.dialect.name == "sqlite")
+        text, names = str(compiled), compiled.positiontup
+        if self._sqlite:
+            return WideBulk(text, names)
+        columns = [insert.table.columns[name].type.compile(self.engine.dialect) for name in names]
+        return ColumnBulk(text, names, columns)
 
 
-class Bulk:
+class Bulk(Protocol):
     """An insert as the driver takes it. Core's own way through a row costs more than the row's insert.
 
-    Every value must be one that the drivers bind as it is: text, bytes, int, bool, None.
+    Every value must be one that the drivers bind as it is: text, bytes, int, bool, None. One call may hold a key once.
+    """
 
-    ``wide``: fifty rows in one statement, because SQLite's driver gives up the interpreter for every statement, and while
+    async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+        """Nothing for no rows."""
+        ...
+
+
+class WideBulk:
+    """Fifty rows in one statement, because SQLite's driver gives up the interpreter for every statement, and while
     records are mapped has to wait for it anew.
     """
 
-    def __init__(self, text: str, columns: Sequence[str], *, wide: bool) -> None:
-        self._text, self._in_order = text, itemgetter(*columns)
-        row = f"({', '.join('?' * len(columns))})"
-        self._wide_text = text.replace(row, ", ".join([row] * _WIDE), 1) if wide else ""
+    def __init__(self, text: str, names: Sequence[str]) -> None:
+        self._text, self._in_order = text, itemgetter(*names)
+        row = f"({', '.join('?' * len(names))})"
+        self._wide_text = text.replace(row, ", ".join([row] * _WIDE), 1)
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-        """Once per row, many rows per call of the driver; nothing for no rows."""
         values = list(map(self._in_order, rows))
-        if self._wide_text and len(values) >= _WIDE:
-            whole = len(values) - len(values) % _WIDE
+        whole = len(values) - len(values) % _WIDE
+        if whole:
             blocks = [tuple(chain.from_iterable(values[start : start + _WIDE])) for start in range(0, whole, _WIDE)]
             await connection.exec_driver_sql(self._wide_text, blocks)
-            values = values[whole:]
-        for chunk in chunks(values):
-            await connection.exec_driver_sql(self._text, chunk)
+        if rest := values[whole:]:
+            await connection.exec_driver_sql(self._text, rest)
+
+
+class ColumnBulk:
+    """All rows in one statement that takes each column as an array: PostgreSQL plans and checks it once."""
+
+    def __init__(self, text: str, names: Sequence[str], types: Sequence[str]) -> None:
+        self._in_order = itemgetter(*names)
+        arrays = ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(types, start=1))
+        start, _, rest = text.partition(" VALUES (")
+        self._text = f"{start} SELECT * FROM unnest({arrays}){rest[rest.index(')') + 1 :]}"  # noqa: S608 (ours)
+
+    async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+        for chunk in chunks(rows):
+            columns = tuple(map(list, zip(*map(self._in_order, chunk), strict=True)))
+            await connection.exec_driver_sql(self._text, columns)
+
+
+async def alone(connection: AsyncConnection, task: str) -> None:
+    """PostgreSQL only: one transaction of all that name this task goes on, the others wait for its end."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"ml-connector {task}"))))
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
-    """A database that is locked, full or away is an outage, in words."""
+def outages(engine: AsyncEngine) -> Iterator[None]:
+    """A database that is locked, full or away is an outage, in words: raises Unavailable."""
+    driver: Any = sqlite if engine.dialect.name == "sqlite" else postgres
     try:
         yield
-    except OperationalError as error:
-        raise Unavailable(
-            f"The state cannot be used: {error.orig}", fix="Look at the disk and at who else has it open", where="state"
-        ) from error
+    except (DBAPIError, OSError) as error:
+        if (told := driver.outage(error)) is None:
+            raise
+        raise Unavailable(f"The state cannot be used: {told}", fix=driver.FIX, where="state") from error
+    except PoolTimeout as error:
+        raise Unavailable("The state cannot be used: all connections to it are busy", where="state") from error

@@ -1,19 +1,18 @@
 """One runner per flow: a row with an owner, an end and a fencing number that every transaction of the runner checks.
 
-Time is the program's own clock, which is right for processes of one machine.
+Its end is told by the one clock that all who may claim it share, see ``Database.present``.
 """
 
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.errors import LeaseHeld, LeaseLost
 from ml_connector.ports.state import Lease
 from ml_connector_adapters.store.engine import Database, whole
-from ml_connector_adapters.store.tables import LEASES, from_micros, to_micros
+from ml_connector_adapters.store.tables import LEASES, from_micros
 
 # Made once: every transaction of a run asks it.
 _HELD: Final = (
@@ -29,14 +28,14 @@ class SqlLeases:
 
     @whole
     async def claim(self, flow: str, owner: str, ttl_s: float) -> Lease:
-        now = self._db.clock.now()
-        until = now + timedelta(seconds=ttl_s)
-        first = self._db.insert(LEASES).values(flow=flow, owner=owner, fence=1, until=to_micros(until))
-        taken = {"owner": owner, "fence": LEASES.c.fence + 1, "until": to_micros(until)}
-        claim = first.on_conflict_do_update(index_elements=["flow"], set_=taken, where=LEASES.c.until <= to_micros(now))
+        until = self._until(ttl_s)
+        first = self._db.insert(LEASES).values(flow=flow, owner=owner, fence=1, until=until)
+        taken = {"owner": owner, "fence": LEASES.c.fence + 1, "until": until}
+        over = LEASES.c.until <= self._db.present()
+        claim = first.on_conflict_do_update(index_elements=["flow"], set_=taken, where=over)
         async with self._db.writing() as connection:
-            fence = (await connection.execute(claim.returning(LEASES.c.fence))).scalar()
-            if fence is None:
+            claimed = (await connection.execute(claim.returning(LEASES.c.fence, LEASES.c.until))).one_or_none()
+            if claimed is None:
                 row = await connection.execute(select(LEASES.c.owner, LEASES.c.until).where(LEASES.c.flow == flow))
                 holder, end = row.one()
                 raise LeaseHeld(
@@ -45,17 +44,17 @@ class SqlLeases:
                     fix="Leave it alone; if that process is dead, the flow is free at that time",
                     where=flow,
                 )
-        return Lease(flow=flow, owner=owner, fence=fence, until=until)
+        return Lease(flow=flow, owner=owner, fence=claimed.fence, until=from_micros(claimed.until))
 
     @whole
     async def renew(self, lease: Lease, ttl_s: float) -> Lease:
         """Also after its end, as long as nobody else has claimed since."""
-        until = self._db.clock.now() + timedelta(seconds=ttl_s)
+        renew = update(LEASES).where(_ours(lease)).values(until=self._until(ttl_s)).returning(LEASES.c.until)
         async with self._db.writing() as connection:
-            renewed = await connection.execute(update(LEASES).where(_ours(lease)).values(until=to_micros(until)))
-            if renewed.rowcount == 0:
+            until = (await connection.execute(renew)).scalar()
+            if until is None:
                 raise lost(lease)
-        return msgspec.structs.replace(lease, until=until)
+        return msgspec.structs.replace(lease, until=from_micros(until))
 
     @whole
     async def release(self, lease: Lease) -> None:
@@ -68,6 +67,9 @@ class SqlLeases:
         async with self._db.writing() as connection:
             dead = and_(LEASES.c.flow == flow, LEASES.c.owner == owner)
             await connection.execute(update(LEASES).where(dead).values(owner="", until=0))
+
+    def _until(self, ttl_s: float) -> ColumnElement[int]:
+        return self._db.present() + int(ttl_s * 1_000_000)
 
 
 async def hold(connection: AsyncConnection, lease: Lease) -> None:

@@ -8,15 +8,17 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, exists, func, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ml_connector.domain import Ref, RemoteId
+from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import End, Link, Seen, Side, Standing, Trouble
+from ml_connector.ports.state import End, Link, Seen, Standing, Trouble
 from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 
 _IDS: Final = {"left": LINKS.c.left_id, "right": LINKS.c.right_id}
 _VERSIONS: Final = {"left": LINKS.c.left_version, "right": LINKS.c.right_version}
 _OTHER: Final[dict[Side, Side]] = {"left": "right", "right": "left"}
+_PAGE: Final = 500
+"""Most links in one page of those that are walked through."""
 
 _trouble_in: Final = msgspec.json.Decoder(Trouble)
 _trouble_out: Final = msgspec.json.Encoder()
@@ -64,19 +66,20 @@ class SqlLinks:
     async def due(self, flow: str) -> list[Link]:
         return await self._links(select(LINKS).where(LINKS.c.flow == flow, LINKS.c.due.is_(True)).order_by(LINKS.c.id))
 
-    async def awaited(self, flow: str) -> list[Ref]:
-        parents = select(LINKS.c.waits_kind, LINKS.c.waits_key).where(_waiting(flow)).distinct()
+    async def awaited(self, flow: str, side: Side) -> list[Ref]:
+        parents = select(LINKS.c.waits_kind, LINKS.c.waits_key).where(_waiting(flow, side)).distinct()
         async with self._db.reading() as connection:
             return [Ref(kind, key) for kind, key in await connection.execute(parents.order_by(*parents.selected_columns))]
 
     @whole
-    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
+    async def arrived(self, flow: str, side: Side, parents: Sequence[Ref]) -> int:
         marked = 0
         async with self._db.writing() as connection:
             for kind, refs in groupby(sorted(parents, key=lambda ref: ref.kind), key=lambda ref: ref.kind):
+                below = (_waiting(flow, side), LINKS.c.waits_kind == kind, self._db.among(LINKS.c.waits_key, "keys"))
+                mark = _one_by_one(update(LINKS).values(due=True), *below, LINKS.c.due.is_(False))
                 for chunk in chunks(ref.key for ref in refs):
-                    below = update(LINKS).where(_waiting(flow), LINKS.c.waits_kind == kind, LINKS.c.waits_key.in_(chunk))
-                    marked += (await connection.execute(below.where(LINKS.c.due.is_(False)).values(due=True))).rowcount
+                    marked += (await connection.execute(mark, {"keys": self._db.listed(chunk)})).rowcount
         return marked
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
@@ -101,43 +104,53 @@ class SqlLinks:
     async def mark_due(self, ids: Sequence[str], *, again: bool = False) -> int:
         if again:
             return await self._change(ids, update(LINKS).values(due=True, agreed=None))
-        return await self._change(ids, update(LINKS).where(LINKS.c.due.is_(False)).values(due=True))
+        return await self._change(ids, update(LINKS).values(due=True), LINKS.c.due.is_(False))
 
     async def dismiss(self, ids: Sequence[str]) -> int:
-        nothing_to_tell = dict.fromkeys(("drift", "trouble", "trouble_since", "waits_kind", "waits_key"))
+        nothing_to_tell = dict.fromkeys(("drift", "trouble", "trouble_since", "waits_side", "waits_kind", "waits_key"))
         return await self._change(ids, update(LINKS).values(standing="skipped", due=False, **nothing_to_tell))
 
     @whole
-    async def _change(self, ids: Sequence[str], change: Update) -> int:
+    async def _change(self, ids: Sequence[str], change: Update, *which: ColumnElement[bool]) -> int:
         changed = 0
+        change = _one_by_one(change, self._db.among(LINKS.c.id, "ids"), *which)
         async with self._db.writing() as connection:
-            for chunk in chunks(ids):
-                changed += (await connection.execute(change.where(LINKS.c.id.in_(chunk)))).rowcount
+            for chunk in chunks(sorted(ids)):
+                changed += (await connection.execute(change, {"ids": self._db.listed(chunk)})).rowcount
         return changed
 
     @whole
-    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
+    async def sight(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> None:
         if ids:
             async with self._db.writing() as connection:
-                await self._sight.execute(connection, [{"flow": flow, "id": id_} for id_ in ids])
+                await self._sight.execute(connection, [{"flow": flow, "side": side, "id": id_} for id_ in ids])
 
-    async def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
-        """In the order of the left ids; what the caller settles meanwhile does not disturb it."""
-        sighted = exists().where(SIGHTINGS.c.flow == flow, SIGHTINGS.c.id == LINKS.c.left_id)
-        missing = select(LINKS).where(LINKS.c.flow == flow, LINKS.c.standing != "gone", ~sighted).order_by(LINKS.c.left_id)
-        behind: ColumnElement[bool] = LINKS.c.left_id.is_not(None)
-        while page := await self._links(missing.where(behind).limit(500)):
+    async def unsighted(self, flow: str, side: Side) -> AsyncIterator[Sequence[Link]]:
+        """What the caller settles meanwhile does not disturb it."""
+        id_ = _IDS[side]
+        sighted = exists().where(SIGHTINGS.c.flow == flow, SIGHTINGS.c.side == side, SIGHTINGS.c.id == id_)
+        missing = select(LINKS).where(LINKS.c.flow == flow, LINKS.c.standing != "gone", ~sighted).order_by(id_)
+        behind: ColumnElement[bool] = id_.is_not(None)
+        while page := await self._links(missing.where(behind).limit(_PAGE)):
             yield page
-            behind = LINKS.c.left_id > page[-1].left.id
+            behind = id_ > page[-1].end(side).id
 
     @whole
-    async def forget_sightings(self, flow: str) -> None:
+    async def forget_sightings(self, flow: str, side: Side) -> None:
         async with self._db.writing() as connection:
-            await connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.flow == flow))
+            await connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.flow == flow, SIGHTINGS.c.side == side))
+
+    async def every(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        ours = select(LINKS).where(self._db.beside(LINKS.c.flow) == flow)
+        behind: ColumnElement[bool] = LINKS.c.id >= ""
+        while page := await self._links(ours.where(behind).order_by(LINKS.c.id).limit(_PAGE)):
+            yield page
+            behind = LINKS.c.id > page[-1].id
 
     async def write(self, connection: AsyncConnection, links: Sequence[Link]) -> None:
-        """Links replace what stands under their id. An id that another link holds is SQLAlchemy's IntegrityError."""
-        await self._put.execute(connection, [_row(link) for link in links])
+        """Links replace what stands under their id. A remote id that another link holds is SQLAlchemy's IntegrityError."""
+        last = {link.id: link for link in links}
+        await self._put.execute(connection, [_row(last[id_]) for id_ in sorted(last)])
 
     async def clash(self, flow: str, links: Sequence[Link]) -> ContractBroken | None:
         """Which two links want one remote id, if that is why they could not be written; asked after the undoing."""
@@ -163,27 +176,40 @@ def _in_flow(flow: str | None) -> ColumnElement[bool]:
     return true() if flow is None else LINKS.c.flow == flow
 
 
-def _waiting(flow: str) -> ColumnElement[bool]:
-    return and_(LINKS.c.flow == flow, LINKS.c.standing == "parked", LINKS.c.waits_key.is_not(None))
+def _waiting(flow: str, side: Side) -> ColumnElement[bool]:
+    ours = (LINKS.c.flow == flow, LINKS.c.waits_side == side)
+    return and_(*ours, LINKS.c.standing == "parked", LINKS.c.waits_key.is_not(None))
+
+
+def _one_by_one(change: Update, *which: ColumnElement[bool]) -> Update:
+    """Row after row in the order of their ids, as a settlement writes them, or two could wait for each other for ever."""
+    rows = select(LINKS.c.id).where(*which).order_by(LINKS.c.id).with_for_update()
+    return change.where(LINKS.c.id.in_(rows))
 
 
 def _row(link: Link) -> dict[str, Any]:
+    left, right = link.left, link.right
     row: dict[str, Any] = {
         "id": link.id,
         "flow": link.flow,
         "number": link.number,
-        "left_id": link.left.id,
-        "left_version": link.left.version,
-        "right_id": link.right.id,
-        "right_version": link.right.version,
+        "left_id": left.id,
+        "left_version": left.version,
+        "left_held": left.held,
+        "left_missed": left.missed,
+        "right_id": right.id,
+        "right_version": right.version,
+        "right_held": right.held,
+        "right_missed": right.missed,
         "standing": link.standing,
         "agreed": link.agreed,
-        "held": link.held,
         "drift": link.drift,
-        "missed": link.missed,
+        "instead": link.instead,
+        "turns": link.turns,
         "due": link.due,
         "trouble": None,
         "trouble_since": None,
+        "waits_side": None,
         "waits_kind": None,
         "waits_key": None,
     }
@@ -191,23 +217,24 @@ def _row(link: Link) -> dict[str, Any]:
         row["trouble"] = _trouble_out.encode(trouble).decode()
         row["trouble_since"] = trouble.since and to_micros(trouble.since)
         if ref := trouble.waits_for:
-            row["waits_kind"], row["waits_key"] = ref.kind, ref.key
+            row["waits_side"], row["waits_kind"], row["waits_key"] = trouble.side, ref.kind, ref.key
     return row
 
 
 def _link(row: Iterable[Any]) -> Link:
-    (id_, flow, number, left, left_v, right, right_v, standing, agreed, held, drift, missed, due, trouble, *_) = row
+    (id_, flow, number, l_id, l_version, l_held, l_missed, r_id, r_version, r_held, r_missed, *rest) = row
+    (standing, agreed, drift, instead, turns, due, trouble, *_) = rest
     return Link(
         id=id_,
         flow=flow,
         number=number,
-        left=End(left, left_v),
-        right=End(right, right_v),
+        left=End(l_id, l_version, l_held, l_missed),
+        right=End(r_id, r_version, r_held, r_missed),
         standing=standing,
         agreed=agreed,
-        held=held,
         drift=drift,
-        missed=missed,
+        instead=instead,
+        turns=turns,
         trouble=None if trouble is None else _trouble_in.decode(trouble),
         due=due,
     )

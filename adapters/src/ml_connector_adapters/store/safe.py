@@ -38,6 +38,7 @@ class Safe:
 
     async def remove(self, connection: AsyncConnection, realm: str, name: str) -> bool:
         """Whether it was there."""
+        await self._db.alone(connection, "master key")  # before its row, as whoever rotates takes them
         return (await connection.execute(delete(SEALED).where(_at(realm, name)))).rowcount > 0
 
     async def names(self, realm: str) -> Mapping[str, tuple[datetime, datetime]]:
@@ -74,13 +75,14 @@ class Safe:
     async def empty(self) -> int:
         """Throw away everything sealed, for when the master key is lost for good; returns how many. Needs no key."""
         async with self._db.writing() as connection:
+            await self._db.alone(connection, "master key")
             await connection.execute(delete(MASTER_KEY))
             return (await connection.execute(delete(SEALED))).rowcount
 
     async def _key_in_use(self, connection: AsyncConnection) -> MasterKey:
         """The one that the state is sealed with; with nothing sealed yet, the first at hand becomes it."""
-        in_use = select(MASTER_KEY.c.key_id).where(MASTER_KEY.c.role == _ROLE).with_for_update()
-        key_id = (await connection.execute(in_use)).scalar()
+        await self._db.alone(connection, "master key")
+        key_id = (await connection.execute(select(MASTER_KEY.c.key_id).where(MASTER_KEY.c.role == _ROLE))).scalar()
         if key_id is not None:
             return self.keys.find(key_id)
         key = self.keys.first()

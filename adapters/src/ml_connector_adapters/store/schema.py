@@ -1,18 +1,20 @@
 """Which version of the tables a state has, and bringing it to ours. A state newer than the program is left untouched."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from ml_connector.errors import ConfigError
-from ml_connector_adapters.store.engine import open_engine, parse_url, sqlite_path
+from ml_connector_adapters.store.engine import alone, open_engine, outages, parse_url, sqlite_path
 from ml_connector_adapters.store.migrations import REVISIONS, VERSION_TABLE
 
 HEAD: Final = REVISIONS[-1]
+_RIGHTS: Final = "Nothing was changed. The user in the URL must be allowed to create tables there"
 
 # Alembic keeps what it is at in module globals: one migration at a time per process. (Other processes wait for the database.)
 _turns: Final = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
@@ -66,9 +68,10 @@ async def _current(url: URL) -> str | None:
         return None
     engine = open_engine(url, read_only=True)
     try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(_revision, url)
-    except DatabaseError as error:
+        with outages(engine) if path is None else nullcontext():  # a file that cannot be read will not get better
+            async with engine.connect() as connection:
+                return await connection.run_sync(_revision, url)
+    except DBAPIError as error:
         raise ConfigError(f"The state cannot be read: {error.orig}", fix="Name another one", where=_name(url)) from error
     finally:
         await engine.dispose()
@@ -90,8 +93,14 @@ async def _migrate(url: URL) -> None:
         await asyncio.to_thread(_make_place, path)
     engine = open_engine(url)
     try:
-        async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()), engine.begin() as connection:
-            await connection.run_sync(_run_migrations)
+        turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        with outages(engine):
+            async with turn, engine.begin() as connection:
+                if path is None:
+                    await alone(connection, "migration")
+                await connection.run_sync(run_migrations)
+    except DBAPIError as error:
+        raise ConfigError(f"The state cannot be upgraded: {error.orig}", fix=_RIGHTS, where=_name(url)) from error
     finally:
         await engine.dispose()
 
@@ -105,11 +114,12 @@ def _make_place(path: Path) -> None:
         raise ConfigError(f"The folder of the state cannot be made: {error.strerror}", where=str(path)) from error
 
 
-def _run_migrations(connection: Connection) -> None:
+def run_migrations(connection: Connection, to: str = "head") -> None:
+    """Inside the connection's transaction."""
     from alembic import command  # here, because only a state that is new or old needs it
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "ml_connector_adapters.store:migrations")
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

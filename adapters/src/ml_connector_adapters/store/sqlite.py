@@ -7,9 +7,12 @@ moment to take the answer. While records are mapped that is milliseconds every t
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import aiosqlite
+from sqlalchemy.exc import OperationalError
+
+FIX: Final = "Look at the disk and at who else has it open"
 
 
 class Connection(aiosqlite.Connection):
@@ -77,3 +80,8 @@ async def connect(name: str, *, uri: bool) -> Connection:
     connection = Connection(name, uri=uri)
     await connection
     return connection
+
+
+def outage(error: Exception) -> str | None:
+    """What to tell of it, if the file is locked, or the disk full or away."""
+    return str(error.orig) if isinstance(error, OperationalError) else None

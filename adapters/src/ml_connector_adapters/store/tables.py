@@ -67,7 +67,7 @@ class LinkRow(Base, table=True):
         Index("links_standing", "flow", "standing", **_where("standing <> 'agreed'")),
         Index("links_due", "flow", **_where("due IS 1")),
         Index("links_drift", "flow", **_where("drift IS NOT NULL")),
-        Index("links_waits", "flow", "waits_kind", "waits_key", **_where("waits_key IS NOT NULL")),
+        Index("links_waits", "flow", "waits_side", "waits_kind", "waits_key", **_where("waits_key IS NOT NULL")),
     )
 
     id: str = _key()
@@ -75,27 +75,33 @@ class LinkRow(Base, table=True):
     number: str
     left_id: str | None
     left_version: str | None
+    left_held: bytes | None = _blob(null=True)
+    left_missed: int
     right_id: str | None
     right_version: str | None
+    right_held: bytes | None = _blob(null=True)
+    right_missed: int
     standing: str
     agreed: bytes | None = _blob(null=True)
-    held: bytes | None = _blob(null=True)
     drift: bytes | None = _blob(null=True)
-    missed: int
+    instead: bytes | None = _blob(null=True)
+    turns: bytes | None = _blob(null=True)
     due: bool
     trouble: str | None = _text(null=True)
     trouble_since: int | None = _time(null=True)
+    waits_side: str | None
     waits_kind: str | None
     waits_key: str | None
 
 
 class SightingRow(Base, table=True):
-    """A left id that the present sweep of a flow saw."""
+    """An id that the present sweep of that side of a flow saw."""
 
     __tablename__ = "sightings"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     flow: str = _key()
+    side: str = _key()
     id: str = _key()
 
 
@@ -107,6 +113,7 @@ class IntentRow(Base, table=True):
 
     link: str = _key()
     flow: str
+    side: str
     kind: str
     field: str
     value: str
@@ -195,13 +202,13 @@ class NoticeRow(Base, table=True):
 
     __tablename__ = "inbox"
     __table_args__ = (
-        Index("inbox_waiting", "flow", "kind", **_where("handled_at IS NULL")),
+        Index("inbox_waiting", "flow", "side", **_where("handled_at IS NULL")),
         Index("inbox_handled", "handled_at", **_where("handled_at IS NOT NULL")),
     )
 
     flow: str = _key()
     dedupe: str = _key()
-    kind: str
+    side: str
     ids: str = _text()
     received_at: int = _time()
     handled_at: int | None = _time(null=True)
@@ -246,7 +253,7 @@ class SealedRow(Base, table=True):
 
 
 class MasterKeyRow(Base, table=True):
-    """Which master key everything sealed is under. One row; sealing and rotating lock it."""
+    """Which master key everything sealed is under. One row."""
 
     __tablename__ = "master_key"
 

@@ -17,7 +17,7 @@ from ml_connector.domain.entities import (
     Quote,
     Vendor,
 )
-from ml_connector.domain.record import Cursor, Page, Record, RemoteId, Stub, Version
+from ml_connector.domain.record import Cursor, Page, Record, RemoteId, Side, Stub, Version
 from ml_connector.domain.values import UNSET, Address, Extra, Instant, Kind, Money, Ref, Scalar, Unset, UnsetType
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Ref",
     "RemoteId",
     "Scalar",
+    "Side",
     "Stub",
     "Unset",
     "UnsetType",

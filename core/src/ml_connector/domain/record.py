@@ -1,12 +1,14 @@
 """A record is one entity as one system holds it at one moment."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from ml_connector.domain.entities import Entity
 from ml_connector.domain.values import Instant
 
+Side: TypeAlias = Literal["left", "right"]
+"""One of the two connections that a flow keeps in agreement. One way, records go from left to right."""
 RemoteId: TypeAlias = str
 Version: TypeAlias = str
 """Whatever the vendor takes for optimistic concurrency (ETag, modified time), byte for byte; opaque to the core."""

@@ -115,6 +115,14 @@ class Projection:
             values["extra"] = Extra(wanted)
         return self._target(**values)
 
+    def view(self, entity: Entity) -> Entity:
+        """The fields that the flow carries, as they stand; for records that are compared and not converted."""
+        values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
+        extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
+        if carried := {name: value for name, value in extras.items() if self._carries(name)}:
+            values["extra"] = Extra(carried)
+        return type(entity)(**values)
+
     def _carries(self, name: str) -> bool:
         chosen = self._chosen is None or name in self._chosen
         return chosen and (self._any_extra or name in self._extras)

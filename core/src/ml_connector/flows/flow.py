@@ -1,12 +1,12 @@
 """One flow, as the configuration file says it and the pipeline needs it. Expressions arrive compiled."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_connector.domain import Kind
+from ml_connector.domain import Kind, Side
 
 Expression: TypeAlias = Callable[[object], object]
 """A compiled expression over the canonical record as plain data (dicts, lists, str, bool, int, Decimal; dates as ISO text).
@@ -34,8 +34,16 @@ class Cron(msgspec.Struct, frozen=True):
 Schedule: TypeAlias = Every | Cron | None
 
 
+Owner: TypeAlias = Literal["left", "right", "newest", "ask"]
+"""Who wins when both sides changed a field: a side, whichever changed later, or nobody until a person has chosen."""
+
+
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of ``entity`` on connection ``left`` become ``target`` records on connection ``right``."""
+    """Records of ``entity`` on connection ``left`` become ``target`` records on connection ``right``.
+
+    ``two_way``: and those of ``right`` become records on ``left``; both are of one kind then, and what both sides changed is
+    settled field by field by its owner.
+    """
 
     name: str
     left: str
@@ -52,9 +60,26 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     fields: frozenset[str] | None = None  # nothing else of the target is touched; None: every field there is
     writes: Literal["create+update", "create", "update"] = "create+update"
     drift: Literal["report", "restore"] = (
-        "report"  # what happens when the target is edited: wait for the next change, or mend now
+        "report"  # one way, what happens when the target is edited: wait for the next change, or mend now
     )
+    two_way: bool = False
+    owner: Owner = "left"
+    owners: Mapping[str, Owner] = {}  # field, whole or dotted (``billing``, ``billing.city``, ``extra.NAME``) → its owner
+    deletes: Literal["ignore", "deactivate"] = "ignore"  # what becomes of the counterpart of a record that was deleted
     signature: str = ""  # differs when anything differs that decides content; a change makes the next run a full one
+
+    def kind(self, side: Side) -> Kind:
+        return self.entity if side == "left" else self.target
+
+    def connection(self, side: Side) -> str:
+        return self.left if side == "left" else self.right
+
+    def owner_of(self, path: str) -> Owner:
+        """The owner of a field, or of the whole that it is a part of (``lines[1].quantity`` is a part of ``lines``)."""
+        if path in self.owners:
+            return self.owners[path]
+        head = path.partition("[")[0].partition(".")[0]
+        return self.owners.get(head, self.owner)
 
     @property
     def creates(self) -> bool:

@@ -1,18 +1,20 @@
 """Is the other side fit for the flows? What ``ping`` asks, read-only unless told to repair."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from ml_connector.domain import Kind
+
+Access: TypeAlias = Literal["read", "write"]
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What one flow asks of a connection: the canonical fields (``extra.NAME`` for custom ones) that it reads or writes."""
 
     kind: Kind
-    access: Literal["read", "write"]
+    access: Access
     fields: frozenset[str]
 
 

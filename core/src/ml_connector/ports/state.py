@@ -9,10 +9,9 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from ml_connector.domain import UNSET, Cursor, Kind, Ref, RemoteId, UnsetType, Version
+from ml_connector.domain import UNSET, Cursor, Kind, Ref, RemoteId, Side, UnsetType, Version
 from ml_connector.ports.notices import Notice, Subscription
 
-Side: TypeAlias = Literal["left", "right"]
 Standing: TypeAlias = Literal["agreed", "skipped", "parked", "rejected", "conflicted", "in_doubt", "gone"]
 """The one visible state that a record is in.
 
@@ -27,10 +26,26 @@ gone        deleted on the side that owns it
 
 
 class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One end of a link: the id on that side, and the version that was last seen there."""
+    """One end of a link: the id on that side, and how it was last seen there."""
 
     id: RemoteId | None = None
     version: Version | None = None
+    held: bytes | None = None  # what it was seen to hold, encoded, where that differs from ``Link.agreed`` for any reason
+    missed: int = 0  # complete sweeps in a row that did not show it
+
+    @property
+    def place(self) -> "End":
+        """Id and version alone, as the audit tells of an end."""
+        return self if self.held is None and not self.missed else End(self.id, self.version)
+
+
+class Clash(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that was changed on both sides, for a person to settle. Values are JSON-ready; None: empty or not known."""
+
+    field: str
+    agreed: object = None
+    left: object = None
+    right: object = None
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,13 +55,18 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     field: str = ""
     fix: str = ""
-    waits_for: Ref | None = None  # parked: the parent, in terms of the side that was read
+    side: Side = "left"  # the side that was read when it came up
+    waits_for: Ref | None = None  # parked: the parent, in terms of that side
+    clashes: tuple[Clash, ...] = ()  # conflicted: what waits for a person's choice
     since: datetime | None = None
     attempts: int = 1
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One business record in one flow, as far as it is known on both sides."""
+    """One business record in one flow, as far as it is known on both sides.
+
+    What is kept of contents (``agreed``, ``End.held``, ``instead``) is in the right side's terms: its kind, its names for refs.
+    """
 
     id: str  # ours, stable for life
     flow: str
@@ -54,15 +74,19 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     left: End
     right: End
     standing: Standing
-    agreed: bytes | None = None  # the content last agreed, encoded, in terms of the written side
-    held: bytes | None = None  # what the written side was last seen to hold, where that differs from ``agreed``, for any reason
-    drift: bytes | None = None  # fields that somebody changed on the written side: JSON list of names, None when none
-    missed: int = 0  # complete sweeps in a row that did not show the record
+    agreed: bytes | None = None  # the content last agreed, encoded
+    drift: bytes | None = None  # one way: fields that somebody changed on the right: JSON list of names, None when none
+    instead: bytes | None = None  # values that a person gave for what the source says: see ``sync.instead``
+    turns: bytes | None = None  # two-way: how often each field was written to and fro of late: see ``sync.turns``
     trouble: Trouble | None = None
-    due: bool = False  # a person (or a parent's arrival) asked for another try
+    due: bool = False  # a person (or a parent's arrival, or the way back) asked for another look
 
     def end(self, side: Side) -> End:
         return self.left if side == "left" else self.right
+
+    def with_end(self, side: Side, end: End) -> "Link":
+        """The same link with this end in place of that side's."""
+        return msgspec.structs.replace(self, left=end) if side == "left" else msgspec.structs.replace(self, right=end)
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -86,6 +110,7 @@ Action: TypeAlias = Literal[
     "gone",
     "adopted",
     "noted",
+    "undone",
 ]
 
 
@@ -95,6 +120,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     field: str
     old: object = UNSET
     new: object = UNSET
+    rule: str | UnsetType = UNSET  # why this value and no other, where that is not the whole entry's rule
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -110,6 +136,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     action: Action
     left: End
     right: End
+    side: Side = "right"  # the side that was written, or would have been
     rule: str = ""  # why: "owner: ifs", "where", "drift: owner wins at the next change" …
     reason: str = ""
     changes: tuple[Change, ...] = ()
@@ -161,10 +188,11 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     link: str  # the link's id
     flow: str
-    kind: Kind  # on the side written to
+    side: Side = "right"  # the side written to
+    kind: Kind  # on that side
     field: str  # the key to look for after a lost answer
     value: str
-    source_id: RemoteId
+    source_id: RemoteId  # on the other side
     at: datetime
 
 
@@ -205,12 +233,12 @@ class Links(Protocol):
         """Links that are marked due."""
         ...
 
-    async def awaited(self, flow: str) -> list[Ref]:
-        """The distinct parents that the flow's parked records wait for."""
+    async def awaited(self, flow: str, side: Side) -> list[Ref]:
+        """The distinct parents that records parked when ``side`` was read wait for, in that side's terms."""
         ...
 
-    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
-        """Mark due whatever is parked under these parents; returns how many."""
+    async def arrived(self, flow: str, side: Side, parents: Sequence[Ref]) -> int:
+        """Mark due whatever was parked under these parents when ``side`` was read; returns how many."""
         ...
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
@@ -229,15 +257,19 @@ class Links(Protocol):
         """Stop telling of the trouble: the links stay as they are, as skipped, until the record changes at the source."""
         ...
 
-    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
-        """Remember that the present sweep saw these ids on the left side."""
+    async def sight(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> None:
+        """Remember that the present sweep of that side saw these ids."""
         ...
 
-    def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
-        """Links, not gone, with an id on the left side that the present sweep did not see."""
+    def unsighted(self, flow: str, side: Side) -> AsyncIterator[Sequence[Link]]:
+        """Links, not gone, with an id on that side that the present sweep did not see, in the order of those ids."""
         ...
 
-    async def forget_sightings(self, flow: str) -> None: ...
+    async def forget_sightings(self, flow: str, side: Side) -> None: ...
+
+    def every(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        """All links of the flow, page by page, in the order of their ids; what is settled meanwhile does not disturb it."""
+        ...
 
 
 class Intents(Protocol):
@@ -293,12 +325,15 @@ class Leases(Protocol):
 class Inbox(Protocol):
     """Notices that wait for their flow."""
 
-    async def add(self, flow: str, notices: Sequence[Notice]) -> int:
-        """Durably, before the sender is answered; repeated ``dedupe`` keys collapse. Returns how many were new."""
+    async def add(self, flow: str, side: Side, notices: Sequence[Notice]) -> int:
+        """Durably, before the sender is answered; repeated ``dedupe`` keys collapse. Returns how many were new.
+
+        ``side`` is the flow's side that they came from.
+        """
         ...
 
-    async def waiting(self, flow: str, kind: Kind) -> dict[RemoteId, list[str]]:
-        """Ids to look at, each with the dedupe keys that named it."""
+    async def waiting(self, flow: str, side: Side) -> dict[RemoteId, list[str]]:
+        """Ids on that side to look at, each with the dedupe keys that named it."""
         ...
 
 

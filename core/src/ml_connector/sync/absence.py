@@ -3,9 +3,9 @@
 import msgspec
 
 from ml_connector.errors import ContractBroken
-from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.state import AuditEntry, Lease, Link, Run, Settlement, State
+from ml_connector.sync.way import Way
 
 STRIKES = 2
 BRAKE_SHARE = 0.25
@@ -14,10 +14,10 @@ BRAKE_LEAST = 10
 """… unless it is fewer records than this."""
 
 
-async def mark_absent(flow: Flow, run: Run, lease: Lease, state: State, clock: Clock) -> None:
+async def mark_absent(way: Way, run: Run, lease: Lease, state: State, clock: Clock) -> None:
     """Give every unseen link a strike; after the second it is gone. Raises ContractBroken when too many are missing at once."""
-    missing = 0
-    async for links in state.links.unsighted(flow.name):
+    flow, missing = way.flow, 0
+    async for links in state.links.unsighted(flow.name, way.near):
         missing += len(links)
     if not missing:
         return
@@ -25,20 +25,23 @@ async def mark_absent(flow: Flow, run: Run, lease: Lease, state: State, clock: C
     if missing >= BRAKE_LEAST and missing > total * BRAKE_SHARE:
         raise ContractBroken(
             f"{missing} of {total} {flow.entity} records are missing from a complete sweep; nothing was taken as deleted",
-            where=flow.left,
+            where=way.source,
             fix="Check the rights (companies, sites) of the API user at that system",
         )
-    async for links in state.links.unsighted(flow.name):
+    async for links in state.links.unsighted(flow.name, way.near):
         batch = Settlement(run=run)
         for link in links:
-            _strike(flow, run, clock, link, batch)
+            _strike(way, run, clock, link, batch)
         await state.settle(lease, batch)
 
 
-def _strike(flow: Flow, run: Run, clock: Clock, link: Link, batch: Settlement) -> None:
-    missed = link.missed + 1
+def _strike(way: Way, run: Run, clock: Clock, link: Link, batch: Settlement) -> None:
+    flow, end = way.flow, way.near_end(link)
+    missed = end.missed + 1
     gone = missed >= STRIKES
-    link = msgspec.structs.replace(link, missed=missed, standing="gone" if gone else link.standing)
+    link = link.with_end(way.near, msgspec.structs.replace(end, missed=missed))
+    if gone:  # what shall become of the counterpart is decided where everything is decided: in the pipeline
+        link = msgspec.structs.replace(link, standing="gone", due=flow.deletes == "deactivate")
     batch.links.append(link)
     if gone:
         batch.audit.append(
@@ -51,9 +54,9 @@ def _strike(flow: Flow, run: Run, clock: Clock, link: Link, batch: Settlement) -
                 number=link.number,
                 link=link.id,
                 action="gone",
-                left=link.left,
-                right=link.right,
-                rule="deletes: ignore",
-                reason=f"absent from {missed} complete sweeps of {flow.left}",
+                left=link.left.place,
+                right=link.right.place,
+                rule=f"deletes: {flow.deletes}",
+                reason=f"absent from {missed} complete sweeps of {way.source}",
             )
         )

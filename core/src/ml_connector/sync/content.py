@@ -2,7 +2,7 @@
 
 import datetime as dt
 import functools
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -20,13 +20,14 @@ _UNTAG: Final = {"decimal": Decimal, "date": dt.date.fromisoformat, "instant": d
 def _encode_extra(value: Any) -> Any:
     """Custom fields carry their type along, because nothing else says what it was."""
     if isinstance(value, Extra):
-        return {
-            name: {_TAGS[type(part)]: part.isoformat() if isinstance(part, dt.date) else str(part)}
-            if type(part) in _TAGS
-            else part
-            for name, part in sorted(value.as_dict().items())
-        }
+        return {name: _typed_part(part) for name, part in sorted(value.as_dict().items())}
     raise TypeError(f"cannot encode {type(value)}")
+
+
+def _typed_part(part: Scalar) -> Any:
+    if type(part) not in _TAGS:
+        return part
+    return {_TAGS[type(part)]: part.isoformat() if isinstance(part, dt.date) else str(part)}
 
 
 def _decode_extra(kind: type, value: Any) -> Any:
@@ -81,14 +82,54 @@ def _covered(new: Address, old: Address) -> bool:
     return all(getattr(new, part) in (UNSET, getattr(old, part)) for part in new.__struct_fields__)
 
 
-def only(entity: Entity, names: Iterable[str]) -> Entity:
-    """The entity reduced to these fields; everything else is unset."""
-    wanted = set(names)
-    values: dict[str, Any] = {name: getattr(entity, name) for name in wanted if not name.startswith("extra.")}
-    extras = {name.removeprefix("extra.") for name in wanted if name.startswith("extra.")}
-    if extras and isinstance(entity.extra, Extra):
-        values["extra"] = Extra({name: entity.extra[name] for name in extras if name in entity.extra})
-    return type(entity)(**values)
+def parts_of(value: Any) -> tuple[str, ...]:
+    """Names of the parts that an address or the custom fields tell of; () for anything else."""
+    if isinstance(value, Extra):
+        return tuple(value)
+    if isinstance(value, Address):
+        return tuple(name for name in value.__struct_fields__ if getattr(value, name) is not UNSET)
+    return ()
+
+
+def part(value: Any, told: Container[str], name: str) -> Any:
+    """One part of such a value; UNSET when it does not tell it, None when the whole is cleared."""
+    if value is None:
+        return None
+    if name not in told:
+        return UNSET
+    return value[name] if isinstance(value, Extra) else getattr(value, name)
+
+
+def value_at(entity: Entity, path: str) -> Any:
+    """What stands at the path: a field, a part of an address, or ``extra.NAME``; UNSET where nothing is told."""
+    head, _, rest = path.partition(".")
+    value = getattr(entity, head)
+    return part(value, parts_of(value), rest) if rest else value
+
+
+def put(entity: E, values: Mapping[str, Any]) -> E:
+    """The entity with these values at their paths; UNSET takes what stands there away."""
+    whole: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        head, _, rest = path.partition(".")
+        if rest:
+            parts.setdefault(head, {})[rest] = value
+        else:
+            whole[head] = value
+    for head, given in parts.items():
+        before = whole.get(head, getattr(entity, head))
+        if head == "extra":
+            told = {**(before if isinstance(before, Extra) else {}), **given}
+            whole[head] = Extra({name: value for name, value in told.items() if value is not UNSET})
+        else:
+            whole[head] = msgspec.structs.replace(before if isinstance(before, Address) else Address(), **given)
+    return msgspec.structs.replace(entity, **whole) if whole else entity
+
+
+def only(entity: E, paths: Iterable[str]) -> E:
+    """The entity reduced to these paths; everything else is unset."""
+    return put(type(entity)(), {path: value_at(entity, path) for path in paths})  # type: ignore[arg-type]
 
 
 def without_empty(entity: Entity) -> Entity:
@@ -140,17 +181,25 @@ def strayed(agreed: Entity, theirs: Entity) -> list[str]:
     return names
 
 
-def tells(entity: Entity, name: str) -> bool:
+def tells(entity: Entity, path: str) -> bool:
     """Whether the entity says anything about the field at all."""
-    if name.startswith("extra."):
-        return isinstance(entity.extra, Extra) and name.removeprefix("extra.") in entity.extra
-    return getattr(entity, name) is not UNSET
+    return value_at(entity, path) is not UNSET
 
 
-def changes_between(old: Entity | None, new: Entity, names: Iterable[str]) -> tuple[Change, ...]:
-    """One Change per name, in the given order, values as the audit keeps them: JSON-ready, UNSET where not known."""
-    before, after = _told(old), _told(new)
-    return tuple(Change(field=name, old=before.get(name, UNSET), new=after.get(name, UNSET)) for name in names)
+def changes_between(
+    old: Entity | None, new: Entity, paths: Iterable[str], rules: Mapping[str, str] | None = None
+) -> tuple[Change, ...]:
+    """One Change per path, in the given order, values as the audit keeps them: JSON-ready, UNSET where not known."""
+    because = rules or {}
+    return tuple(
+        Change(
+            field=path,
+            old=UNSET if old is None else _told_at(old, path),
+            new=_told_at(new, path),
+            rule=because.get(path, UNSET),
+        )
+        for path in paths
+    )
 
 
 def changes_made(encoded: bytes) -> tuple[Change, ...]:
@@ -164,10 +213,13 @@ def changes_made(encoded: bytes) -> tuple[Change, ...]:
     return tuple([Change(field=name, new=value) for name, value in told.items()])
 
 
-def _told(entity: Entity | None) -> dict[str, Any]:
-    if entity is None:
-        return {}
-    values: dict[str, Any] = msgspec.to_builtins(entity, enc_hook=_encode_extra)
-    for name, part in values.pop("extra", {}).items():
-        values[f"extra.{name}"] = part
-    return values
+def told(value: Any) -> Any:
+    """A field's value as the audit keeps it: JSON-ready; None where nothing is known."""
+    return None if value is UNSET else msgspec.to_builtins(value, enc_hook=_encode_extra)
+
+
+def _told_at(entity: Entity, path: str) -> Any:
+    value = value_at(entity, path)
+    if value is UNSET:
+        return UNSET
+    return _typed_part(value) if path.startswith("extra.") else told(value)

@@ -1,14 +1,19 @@
 """One record on its way through the pipeline, and the pages that the cursor may not overtake."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_connector.domain import UNSET, Cursor, Entity, Record, UnsetType
-from ml_connector.ports.state import Action, Change, Link, Trouble
+from ml_connector.domain import UNSET, Cursor, Entity, Record, Ref, Side, UnsetType
+from ml_connector.ports.state import Action, Change, End, Link, Trouble
+from ml_connector.sync.merge import Merged, View
 
 Term: TypeAlias = Literal["written", "unchanged", "echoed", "skipped", "parked", "rejected", "conflicted", "unknown"]
 """The ledger's terms."""
+
+Names: TypeAlias = Mapping[Ref, Ref | UnsetType]
+"""What one side calls the records of the other; UNSET: it has no place for them."""
 
 
 class Job(msgspec.Struct, kw_only=True, gc=False):
@@ -18,19 +23,31 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     link: Link  # as it shall stand
     known: Link | None  # as it stood
     page: int
+    far: Side = "right"  # the side that is written
     desired: Entity | None = None  # in the written side's terms, refs translated
     before: Entity | None = None  # what the written side held, as far as known
     names: tuple[str, ...] = ()  # fields to set; empty for a create
     rule: str = ""
     remake: bool = False  # write it as new although a counterpart was known
+    removes: bool = False  # take the counterpart out of use
+    merging: "Merging | None" = None  # two-way: what was merged, and from what
     term: Term | None = None
     action: Action | None = None  # None: nothing that the audit tells of
     reason: str = ""
     changes: tuple[Change, ...] = ()
 
     @property
+    def there(self) -> End:
+        """The end that is written."""
+        return self.link.end(self.far)
+
+    @property
     def creates(self) -> bool:
-        return self.link.right.id is None or self.remake
+        return not self.removes and (self.there.id is None or self.remake)
+
+    def stand(self, end: End) -> None:
+        """What is known of the written end."""
+        self.link = self.link.with_end(self.far, end)
 
     def end(self, term: Term, action: Action | None, *, reason: str = "", trouble: Trouble | None = None) -> None:
         self.term, self.action, self.reason = term, action, reason
@@ -40,6 +57,15 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
             since = before.since if before is not None and before.since is not None else trouble.since
             trouble = msgspec.structs.replace(trouble, attempts=attempts, since=since)
         self.link = msgspec.structs.replace(self.link, trouble=trouble, due=False)
+
+
+class Merging(msgspec.Struct, kw_only=True):
+    """Both sides of a job in common terms, how they were merged, and how to say it in the written side's terms."""
+
+    near: View
+    far: View
+    merged: Merged
+    names: Names
 
 
 class Pages:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from ml_connector.domain import UNSET, Cursor, Record, RemoteId, Version
 from ml_connector.errors import ConnectorError
-from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import SinkLimits
 from ml_connector.ports.state import Intent, Lease, Run, State
@@ -19,6 +18,7 @@ from ml_connector.sync.job import Job, Pages
 from ml_connector.sync.prepare import Preparer
 from ml_connector.sync.read import Batch
 from ml_connector.sync.settle import settlement, tally
+from ml_connector.sync.way import Way
 from ml_connector.sync.write import Writer
 
 SETTLE_AT_ONCE = 500
@@ -26,11 +26,11 @@ SETTLE_AT_ONCE = 500
 
 
 class Pipeline:
-    """Moves batches of one flow from reading to settlement. One instance serves one run, pass after pass."""
+    """Moves batches of one way of a flow from reading to settlement. One instance serves one run, pass after pass."""
 
     def __init__(
         self,
-        flow: Flow,
+        way: Way,
         run: Run,
         lease: Lease,
         state: State,
@@ -42,7 +42,7 @@ class Pipeline:
         *,
         stop: asyncio.Event,
     ) -> None:
-        self._flow, self._run, self._lease, self._state = flow, run, lease, state
+        self._way, self._flow, self._run, self._lease, self._state = way, way.flow, run, lease, state
         self._preparer, self._writer, self._limits = preparer, writer, limits
         self._telemetry, self._clock, self._stop = telemetry, clock, stop
         self._opened: set[str] = set()
@@ -145,18 +145,20 @@ class Pipeline:
         """Commit the intents of creates before any of them leaves."""
         if not creates:
             return
-        match, now = self._flow.match[0], self._clock.now()
+        now = self._clock.now()
         intents = [
             Intent(
                 link=job.link.id,
                 flow=self._flow.name,
-                kind=self._flow.target,
-                field=match,
-                value=str(getattr(job.desired, match)),
+                side=self._way.far,
+                kind=self._way.kind,
+                field=key.field,
+                value=key.value,
                 source_id=job.record.id,
                 at=now,
             )
             for job in creates
+            for key in [self._writer.key(job)]
         ]
         await self._state.intents.open(self._lease, intents)
         self._opened.update(intent.link for intent in intents)
@@ -199,7 +201,7 @@ class Pipeline:
                     more = False
                     break
                 jobs = [*jobs, *further]
-            batch = settlement(self._run, self._clock, self._flow.target, jobs, self._opened)
+            batch = settlement(self._run, self._clock, self._way.kind, jobs, self._opened)
             for job in jobs:
                 self._pages.pay(job.page)
             cursor = self._pages.frontier()

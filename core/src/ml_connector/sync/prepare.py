@@ -1,88 +1,104 @@
 """From a batch of records to jobs: links found, echoes and unchanged dropped, refs translated, and a decision for each."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from ml_connector.domain import UNSET, Entity, Record, Ref
 from ml_connector.errors import RecordRejected
-from ml_connector.flows import Flow
-from ml_connector.flows.fields import Projection, refs_of, with_refs
+from ml_connector.flows.fields import Projection, refs_of
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.source import Source
 from ml_connector.ports.state import End, Link, Links, Trouble
-from ml_connector.sync import content
+from ml_connector.sync import instead
 from ml_connector.sync.crosswalk import Crosswalk
-from ml_connector.sync.decide import Leave, Make, Set, Skip, decide
-from ml_connector.sync.job import Job
+from ml_connector.sync.job import Job, Names
+from ml_connector.sync.match import Match, Matcher
 from ml_connector.sync.read import standing_term
+from ml_connector.sync.rules import Rules, There, skip
+
+FIRST_LOAD: Final = "FIRST_LOAD"
+"""The trouble of records that wait for a person's word before they are made on a filled system."""
 
 
 class Preparer:
-    """Turns records that one flow read into jobs; those with a ``term`` are ended, the others want writing."""
+    """Turns records that one way of a flow read into jobs; those with a ``term`` are ended, the others want writing."""
 
     def __init__(
         self,
-        flow: Flow,
+        rules: Rules,
         links: Links,
         crosswalk: Crosswalk,
         project: Projection,
-        target: Source | None,
         clock: Clock,
         new_id: Callable[[], str],
         *,
+        matcher: Matcher | None,
+        creates: bool,
         anew: bool,
     ) -> None:
-        self._flow, self._links, self._crosswalk, self._project = flow, links, crosswalk, project
-        self._target, self._clock, self._new_id = target, clock, new_id
+        self._rules, self._way, self._flow = rules, rules.way, rules.way.flow
+        self._links, self._crosswalk, self._project = links, crosswalk, project
+        self._clock, self._new_id = clock, new_id
+        self._matcher = matcher  # looks for counterparts before anything is made; None: the sink's own upsert does
+        self._creates = creates  # False: a first load onto a filled system makes nothing before a person has looked
         self._anew = anew  # map again even what did not change: the flow's rules did
 
     async def jobs(self, records: Sequence[Record], page: int) -> list[Job]:
-        known = await self._links.by_id(self._flow.name, "left", [record.id for record in records])
+        near = self._way.near
+        known = await self._links.by_id(self._flow.name, near, [record.id for record in records])
         strangers = [record.id for record in records if record.id not in known]
-        elsewhere = await self._crosswalk.counterparts(strangers) if strangers else {}
+        elsewhere = await self._crosswalk.counterparts(near, strangers) if strangers else {}
         jobs: list[Job] = []
         open_jobs: list[tuple[Job, Entity, list[Ref]]] = []
         for record in records:
-            job = Job(record=record, link=self._link(record, known, elsewhere), known=known.get(record.id), page=page)
+            link = self._link(record, known, elsewhere)
+            job = Job(record=record, link=link, known=known.get(record.id), page=page, far=self._way.far)
             jobs.append(job)
             if (entity := self._wanted(job)) is not None:
                 open_jobs.append((job, entity, refs_of(entity)))
-        names = await self._crosswalk.names(ref for _, _, refs in open_jobs for ref in refs)
-        held = await self._held([job for job, _, _ in open_jobs])
+        names = await self._crosswalk.names(near, (ref for _, _, refs in open_jobs for ref in refs))
+        ready: list[tuple[Job, Entity, Names]] = []
         for job, entity, refs in open_jobs:
             if (missing := next((ref for ref in refs if ref not in names), None)) is not None:
                 self._park(job, missing)
             else:
-                self._decide(job, with_refs(entity, names) if refs else entity, held.get(job.link.right.id or ""))
+                ready.append((job, entity, {ref: names[ref] for ref in refs} if refs else {}))
+        await self._find(ready)
+        there = await self._there([job for job, _, _ in ready if job.term is None])
+        for job, entity, translated in ready:
+            if job.term is None:
+                self._rules.decide(job, entity, translated, there.get(job.there.id or ""))
         return jobs
 
     def _link(self, record: Record, known: dict[str, Link], elsewhere: dict[str, str]) -> Link:
-        left = End(record.id, record.version)
         link = known.get(record.id)
         if link is not None:
-            return msgspec.structs.replace(link, left=left, missed=0)
+            end = link.end(self._way.near)
+            return link.with_end(self._way.near, End(record.id, record.version, end.held))
         number = record.entity.number if record.entity is not None else None
-        return Link(
+        fresh = Link(
             id=self._new_id(),
             flow=self._flow.name,
             number=number if isinstance(number, str) and number else record.id,
-            left=left,
-            right=End(elsewhere.get(record.id)),
+            left=End(),
+            right=End(),
             standing="in_doubt",
         )
+        fresh = fresh.with_end(self._way.far, End(elsewhere.get(record.id)))
+        return fresh.with_end(self._way.near, End(record.id, record.version))
 
     def _wanted(self, job: Job) -> Entity | None:
-        """What the target shall hold, in the source's terms; None when the job ended here."""
+        """What the target shall hold, refs as they were read; None when the job ended here."""
         record, known = job.record, job.known
         if record.gone or record.entity is None:
             self._gone(job)
             return None
-        if known is not None and known.left.version == record.version is not None and not known.due and not self._anew:
+        if known is not None and self._seen(record, known):
             term = standing_term(known.standing)
             if term is not None:
                 job.link = known
-                job.term = term
+                job.term = "echoed" if term == "unchanged" and record.by_us and self._flow.two_way else term
                 return None
         try:
             desired = self._project(record.entity)
@@ -90,66 +106,106 @@ class Preparer:
             self._reject(job, error)
             return None
         if desired is None:
-            self._skip(job, f"where: {self._flow.where_text}")
+            skip(job, f"where: {self._flow.where_text}")
             return None
-        if self._flow.creates and not getattr(desired, self._flow.match[0], UNSET):
-            self._reject(job, RecordRejected(f"{self._flow.match[0]} is empty", code="NO_KEY", field=self._flow.match[0]))
+        if not self._flow.two_way:
+            desired, job.link = instead.applied(desired, job.link, self._way.kind)
+        if self._flow.creates and not any(getattr(desired, field, UNSET) for field in self._flow.match):
+            field = self._flow.match[0]
+            self._reject(job, RecordRejected(f"{' and '.join(self._flow.match)} is empty", code="NO_KEY", field=field))
             return None
         return desired
 
-    async def _held(self, jobs: Sequence[Job]) -> dict[str, Record]:
-        """What stands at the target for links that have a counterpart but nothing agreed yet."""
-        ids = [job.link.right.id for job in jobs if job.link.right.id is not None and job.link.agreed is None]
-        if not ids or self._target is None:
-            return {}
-        return {record.id: record for record in await self._target.fetch(ids)}
+    def _seen(self, record: Record, known: Link) -> bool:
+        return self._way.near_end(known).version == record.version is not None and not known.due and not self._anew
 
-    def _decide(self, job: Job, desired: Entity, there: Record | None) -> None:
-        job.desired = desired
-        if there is not None:
-            job.link = msgspec.structs.replace(job.link, right=End(there.id, there.version))
-        job.before = self._before(job, there)
-        match decide(self._flow, job.desired, job.link, there.entity if there is not None else None):
-            case Make(rule=rule):
-                job.remake, job.before, job.rule = job.link.right.id is not None, None, rule
-            case Set(names=fields, rule=rule):
-                job.names, job.rule = fields, rule
-            case Leave():
-                agreed = job.link.agreed or content.encode(job.desired)
-                job.link = msgspec.structs.replace(job.link, standing="agreed", agreed=agreed)
-                job.end("unchanged", None if job.known is not None else "adopted")
-            case Skip(reason=reason):
-                self._skip(job, reason)
+    async def _find(self, ready: Sequence[tuple[Job, Entity, Names]]) -> None:
+        """Look for counterparts of what has none, by the flow's keys."""
+        lonely = {job.record.id: (job, entity) for job, entity, _ in ready if job.there.id is None}
+        if not lonely or self._matcher is None:
+            return
+        found = await self._matcher.matches({one: entity for one, (_, entity) in lonely.items()})
+        for one, (job, _) in lonely.items():
+            match found[one].fit:
+                case "one":
+                    job.stand(End(found[one].records[0].id))
+                case "none":
+                    if not self._creates and self._flow.creates:
+                        self._hold(job)
+                case _:
+                    self._ambiguous(job, found[one])
 
-    def _before(self, job: Job, there: Record | None) -> Entity | None:
-        if there is not None:
-            return there.entity
-        told = job.link.held or job.link.agreed
-        return content.decode(self._flow.target, told) if told else None
+    async def _there(self, jobs: Sequence[Job]) -> dict[str, There]:
+        """What stands at the target, for those that have to see it."""
+        return await self._rules.look(
+            [one for job in jobs if (one := job.there.id) is not None and self._rules.wants_look(job)]
+        )
 
     def _gone(self, job: Job) -> None:
+        known = job.known
+        news = known is not None and known.standing != "gone"
+        deactivates = self._flow.deletes == "deactivate" and self._flow.updates
+        if deactivates and known is not None and job.there.id is not None and (news or known.due):
+            job.removes, job.rule = True, f"deleted at {self._way.source}, deletes: deactivate"
+            return
         job.link = msgspec.structs.replace(job.link, standing="gone")
-        news = job.known is not None and job.known.standing != "gone"
-        job.end("skipped", "gone" if news else None, reason=f"deleted at {self._flow.left}; the flow ignores deletions")
-
-    def _skip(self, job: Job, reason: str) -> None:
-        news = job.known is None or job.known.standing != "skipped"
-        job.link = msgspec.structs.replace(job.link, standing="skipped")
-        job.end("skipped", "skipped" if news else None, reason=reason)
+        why = f"deleted at {self._way.source}; the flow ignores deletions"
+        job.end("skipped", "gone" if news else None, reason=why)
 
     def _park(self, job: Job, parent: Ref) -> None:
-        trouble = Trouble(
-            code="PARENT_MISSING",
-            reason=f"{parent.kind} {parent.key} has no counterpart at {self._flow.right} yet",
-            fix=f"It goes on by itself when that {parent.kind} arrives",
-            waits_for=parent,
-            since=self._clock.now(),
+        self._wait(
+            job,
+            Trouble(
+                code="PARENT_MISSING",
+                reason=f"{parent.kind} {parent.key} has no counterpart at {self._way.target} yet",
+                fix=f"It goes on by itself when that {parent.kind} arrives",
+                waits_for=parent,
+            ),
         )
+
+    def _hold(self, job: Job) -> None:
+        kind, target = self._way.kind, self._way.target
+        self._wait(
+            job,
+            Trouble(
+                code=FIRST_LOAD,
+                reason=f"{target} held {kind} records before this flow's first run, and none of them is this one",
+                fix=f"Review: ml-connector match {self._flow.name}; then match --apply FILE, or sync --create-all",
+            ),
+        )
+
+    def _wait(self, job: Job, trouble: Trouble) -> None:
+        trouble = msgspec.structs.replace(trouble, since=self._clock.now(), side=self._way.near)
         news = job.known is None or job.known.standing != "parked"
         job.link = msgspec.structs.replace(job.link, standing="parked")
         job.end("parked", "parked" if news else None, reason=trouble.reason, trouble=trouble)
 
+    def _ambiguous(self, job: Job, match: Match) -> None:
+        why = {
+            "many": f"several records at {self._way.target} have the same key",
+            "taken": f"the record at {self._way.target} with this key stands for another one already",
+            "twice": f"several records at {self._way.source} have the same key",
+        }[match.fit]
+        trouble = Trouble(
+            code="AMBIGUOUS",
+            reason=f"{why} ({match.evidence}): {', '.join(record.id for record in match.records[:5]) or 'none yet'}",
+            field=match.key.field if match.key is not None else self._flow.match[0],
+            fix=f"Make the keys unique, or say which it is: ml-connector match {self._flow.name}",
+            side=self._way.near,
+            since=self._clock.now(),
+        )
+        news = job.known is None or job.known.trouble is None or job.known.trouble.reason != trouble.reason
+        job.link = msgspec.structs.replace(job.link, standing="conflicted")
+        job.end("conflicted", "conflicted" if news else None, reason=trouble.reason, trouble=trouble)
+
     def _reject(self, job: Job, error: RecordRejected) -> None:
-        trouble = Trouble(code=error.code, reason=error.what, field=error.field, fix=error.fix, since=self._clock.now())
+        trouble = Trouble(
+            code=error.code,
+            reason=error.what,
+            field=error.field,
+            fix=error.fix,
+            side=self._way.near,
+            since=self._clock.now(),
+        )
         job.link = msgspec.structs.replace(job.link, standing="rejected")
         job.end("rejected", "rejected", reason=str(error), trouble=trouble)

@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
-from ml_connector.domain import Cursor, Record, RemoteId, Stub
+from ml_connector.domain import Cursor, Record, RemoteId, Side, Stub
 from ml_connector.ports.source import Feed, Source, Sweep
 from ml_connector.ports.state import Links, Standing
 from ml_connector.sync.job import Term
@@ -29,14 +30,31 @@ def standing_term(standing: Standing) -> Term | None:
     return _TERM.get(standing)
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a flow stands, kept as its one cursor: in the left feed, in the right feed, or since which sweep."""
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the reading of one side stands."""
 
-    left: Cursor | None = None
-    right: Cursor | None = None
+    cursor: Cursor | None = None  # of its feed
     swept_at: datetime | None = None  # the last sweep that reached its end
     full_at: datetime | None = None  # the last run that read every record anew
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a flow stands, kept as its one cursor."""
+
+    left: Mark = Mark()
+    right: Mark = Mark()
     signature: str = ""  # the flow's, when it last read everything
+    opened: bool | None = (
+        None  # creates are free: the target was empty at the first run, or a person has looked; None: not asked
+    )
+
+    def mark(self, side: Side) -> Mark:
+        return self.left if side == "left" else self.right
+
+    def at(self, side: Side, **moved: Any) -> "Position":
+        """The position with that side's mark moved."""
+        mark = msgspec.structs.replace(self.mark(side), **moved)
+        return msgspec.structs.replace(self, left=mark) if side == "left" else msgspec.structs.replace(self, right=mark)
 
     def encoded(self) -> Cursor:
         return msgspec.json.encode(self).decode()
@@ -67,8 +85,8 @@ async def read_ids(source: Source, ids: Sequence[RemoteId]) -> AsyncIterator[Bat
 class SweepReader:
     """Compares every swept key with what its link last saw, and fetches only what is new or differs."""
 
-    def __init__(self, source: Sweep, links: Links, flow: str, *, full: bool, first: bool) -> None:
-        self._source, self._links, self._flow = source, links, flow
+    def __init__(self, source: Sweep, links: Links, flow: str, side: Side, *, full: bool, first: bool) -> None:
+        self._source, self._links, self._flow, self._side = source, links, flow, side
         self._full = full  # read every record anew
         self._first = first  # nothing is linked yet: expect every record to be new
 
@@ -85,7 +103,7 @@ class SweepReader:
 
     async def _sort(self, stubs: Sequence[Stub], wanted: list[RemoteId]) -> tuple[Counter[Term], list[Record]]:
         ids = [stub.id for stub in stubs]
-        seen, _ = await asyncio.gather(self._links.seen(self._flow, "left", ids), self._sight(ids))
+        seen, _ = await asyncio.gather(self._links.seen(self._flow, self._side, ids), self._sight(ids))
         settled: Counter[Term] = Counter()
         records: list[Record] = []
         for stub in stubs:
@@ -102,10 +120,10 @@ class SweepReader:
 
     async def _sight(self, ids: Sequence[RemoteId]) -> None:
         if not self._first:  # then nothing is known that could be missing
-            await self._links.sight(self._flow, ids)
+            await self._links.sight(self._flow, self._side, ids)
 
 
-def due_for_full(source: Sweep, where: Position, now: datetime) -> bool:
+def due_for_full(source: Sweep, mark: Mark, now: datetime) -> bool:
     """Versions do not tell everything: it is time again to read every record anew."""
     every: timedelta | None = source.full_every
-    return every is not None and where.full_at is not None and now - where.full_at >= every
+    return every is not None and mark.full_at is not None and now - mark.full_at >= every

@@ -26,8 +26,9 @@ def entry(run: Run, clock: Clock, kind: Kind, link: Link, job: Job) -> AuditEntr
         number=link.number,
         link=link.id,
         action=job.action,
-        left=link.left,
-        right=link.right,
+        left=link.left.place,
+        right=link.right.place,
+        side=job.far,
         rule=job.rule,
         reason=job.reason,
         changes=job.changes,
@@ -44,6 +45,9 @@ def settlement(run: Run, clock: Clock, kind: Kind, jobs: Iterable[Job], opened: 
             batch.links.append(job.link)
         if job.action is not None:
             batch.audit.append(entry(run, clock, kind, job.link, job))
+        if job.merging is not None and job.term == "written" and job.link.trouble is not None:
+            waits = msgspec.structs.replace(job, action="conflicted", reason=job.link.trouble.reason, changes=())
+            batch.audit.append(entry(run, clock, kind, job.link, waits))
         if job.link.id in opened and job.term != "unknown":
             opened.discard(job.link.id)
             batch.ended_intents.append(job.link.id)

@@ -28,7 +28,7 @@ class Watch:
         """Settle every batch as it comes; returns the position behind the last."""
         async for batch in batches:
             if batch.cursor is not None:
-                where = msgspec.structs.replace(where, right=batch.cursor)
+                where = where.at("right", cursor=batch.cursor)
             await self._settle(batch.records, where.encoded() if batch.cursor is not None else None)
         if notices:
             await self._state.settle(self._lease, Settlement(run=self._run, handled_notices=list(notices)))
@@ -60,17 +60,18 @@ class Watch:
         agreed = content.decode(self._flow.target, link.agreed)
         away = content.strayed(agreed, record.entity)
         if record.version == link.right.version:
-            if away and link.held is None:  # what the vendor made of our write (a default, another spelling) is nobody's edit
-                batch.links.append(msgspec.structs.replace(link, held=content.encode(record.entity)))
+            if (
+                away and link.right.held is None
+            ):  # what the vendor made of our write (a default, another spelling) is nobody's edit
+                batch.links.append(link.with_end("right", End(record.id, record.version, content.encode(record.entity))))
             return "echoed"
-        known = content.decode(self._flow.target, link.held) if link.held is not None else agreed
+        known = content.decode(self._flow.target, link.right.held) if link.right.held is not None else agreed
         moved = {*content.strayed(known, record.entity), *drift_of(link)}
         strayed = [name for name in away if name in moved]
         told = msgspec.structs.replace(
             link,
-            right=End(record.id, record.version),
+            right=End(record.id, record.version, content.encode(record.entity) if away else None),
             drift=msgspec.json.encode(strayed) if strayed else None,
-            held=content.encode(record.entity) if away else None,
         )
         if not strayed:
             batch.links.append(told)
@@ -93,8 +94,8 @@ class Watch:
                 number=link.number,
                 link=link.id,
                 action="drifted",
-                left=link.left,
-                right=link.right,
+                left=link.left.place,
+                right=link.right.place,
                 rule="drift: restored at once" if restore else "drift: the owner wins at the next change",
                 reason=reason,
                 changes=changes,

@@ -1,51 +1,70 @@
 """Write step: batches as wide as the vendor takes, every outcome taken seriously, nothing created twice."""
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from ml_connector.domain import Record, RemoteId
 from ml_connector.errors import RetryLater
-from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.sink import Conflict, Create, Key, Later, Outcome, Rejected, Sink, Unknown, Update, Write, Written
-from ml_connector.ports.source import Source
-from ml_connector.ports.state import Action, End, Trouble
+from ml_connector.ports.sink import (
+    Conflict,
+    Create,
+    Key,
+    Later,
+    Rejected,
+    Remove,
+    Sink,
+    Unknown,
+    Update,
+    Write,
+    Written,
+)
+from ml_connector.ports.state import Action, Link, Links, Trouble
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED
-from ml_connector.sync.job import Job
+from ml_connector.sync.job import Job, Term
+from ml_connector.sync.rules import Rules, There
 
+_Aside: TypeAlias = Literal["rejected", "conflicted", "in_doubt"]
 TRIES = 3
 """How often one record is tried within a run before it is set aside as moving, busy or in doubt."""
 
 
 class Writer:
-    """Carries out jobs of one flow on its sink. ``target`` looks at what stands there; None where the system cannot be read."""
+    """Carries out jobs of one way of a flow on its sink."""
 
-    def __init__(self, flow: Flow, sink: Sink, target: Source | None, clock: Clock) -> None:
-        self._flow, self._sink, self._target, self._clock = flow, sink, target, clock
+    def __init__(self, rules: Rules, sink: Sink, links: Links, clock: Clock) -> None:
+        self._rules, self._sink, self._links, self._clock = rules, sink, links, clock
+        self._way, self._flow = rules.way, rules.way.flow
 
     async def perform(self, jobs: Sequence[Job]) -> None:
         """End every job, at most a batch of them. Raises what stops a flow (AuthRejected, RetryLater, ContractBroken)."""
         left = list(jobs)
         for attempt in range(TRIES):
             outcomes = await self._sink.write([self._write(job) for job in left])
+            landed: list[tuple[Job, Written]] = []
             doubtful: list[Job] = []
             moved: list[tuple[Job, Conflict]] = []
             again: list[Job] = []
             pause = 0.0
             for job, outcome in zip(left, outcomes, strict=True):
-                self._take(job, outcome)
                 match outcome:
+                    case Written():
+                        landed.append((job, outcome))
+                    case Rejected():
+                        self._reject(job, outcome)
                     case Conflict():
+                        job.reason = "the record kept changing over there while it was written"
                         moved.append((job, outcome))
-                    case Unknown():
+                    case Unknown(reason=reason):
+                        job.reason = reason
                         doubtful.append(job)
-                    case Later(after_s=after):
+                    case Later(reason=reason, after_s=after):
+                        job.reason = reason
                         again.append(job)
                         pause = max(pause, after if after is not None else 2.0**attempt)
-                    case _:
-                        pass
+            await self._take(landed)
             again += await self._look_again(moved)
             again += await self._look_up(doubtful)
             left = [job for job in again if job.term is None]
@@ -57,86 +76,126 @@ class Writer:
             self._give_up(job)
 
     def _write(self, job: Job) -> Write:
+        if job.removes:
+            assert job.there.id is not None
+            return Remove(id=job.there.id, version=job.there.version)
         assert job.desired is not None
         if job.creates:
-            return Create(key=self._key(job), entity=content.without_empty(job.desired))
-        assert job.link.right.id is not None
-        return Update(id=job.link.right.id, changes=content.only(job.desired, job.names), version=job.link.right.version)
+            return Create(key=self.key(job), entity=content.without_empty(job.desired))
+        assert job.there.id is not None
+        return Update(id=job.there.id, changes=content.only(job.desired, job.names), version=job.there.version)
 
-    def _key(self, job: Job) -> Key:
-        return Key(self._flow.match[0], str(getattr(job.desired, self._flow.match[0])))
+    def key(self, job: Job) -> Key:
+        """The first of the flow's keys that the record tells."""
+        field = next(field for field in self._flow.match if getattr(job.desired, field))
+        return Key(field, str(getattr(job.desired, field)))
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        match outcome:
-            case Written():
-                made: Action = "created" if outcome.created else "adopted"
-                self._written(job, End(outcome.id, outcome.version), made if job.creates else "updated")
-                job.reason = "; ".join(outcome.warnings)
-            case Rejected():
-                job.link = msgspec.structs.replace(job.link, standing="rejected")
-                trouble = Trouble(
-                    code=outcome.code, reason=outcome.reason, field=outcome.field, fix=outcome.fix, since=self._clock.now()
-                )
-                job.end("rejected", "rejected", reason=_words(outcome), trouble=trouble)
-            case Conflict():
-                job.reason = "the record kept changing over there while it was written"
-            case Unknown(reason=reason) | Later(reason=reason):
-                job.reason = reason
+    async def _take(self, landed: Sequence[tuple[Job, Written]]) -> None:
+        """What was written, with what the vendor made of it."""
+        met = [outcome.id for job, outcome in landed if outcome.id != job.there.id and not outcome.created]
+        holders = await self._holders(met)
+        there: dict[RemoteId, There] = {}
+        if self._rules.learns:
+            there = await self._look([outcome.id for job, outcome in landed if not job.removes])
+        for job, outcome in landed:
+            holder = holders.setdefault(outcome.id, job.link)  # of two that became one in this batch the first keeps it
+            if holder.id != job.link.id:
+                self._collide(job, outcome.id, holder.number)
+                continue
+            if job.removes:
+                self._removed(job, outcome)
+                continue
+            action: Action = "updated" if not job.creates else "created" if outcome.created else "adopted"
+            found = there.get(outcome.id)
+            exact = found is not None and found.record.version == outcome.version
+            job.stand(msgspec.structs.replace(job.there, id=outcome.id, version=outcome.version, missed=0))
+            self._rules.written(job, action, found.entity if found is not None and exact else None)
+            job.reason = "; ".join(outcome.warnings)
 
-    def _written(self, job: Job, right: End, action: Action) -> None:
-        assert job.desired is not None
-        agreed = content.encode(job.desired)
-        if job.before is None and not job.names:
-            job.changes = content.changes_made(agreed)
-        else:
-            names = job.names or content.changed_fields(job.desired, None)
-            job.changes = content.changes_between(job.before, job.desired, names)
-        job.link = msgspec.structs.replace(
-            job.link, right=right, standing="agreed", agreed=agreed, held=None, drift=None, missed=0
+    async def _holders(self, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
+        """Links of this flow that have these ids over there."""
+        return await self._links.by_id(self._flow.name, self._way.far, ids) if ids else {}
+
+    async def _look(self, ids: Sequence[RemoteId]) -> dict[RemoteId, There]:
+        """What the vendor made of our writes; when it cannot be seen now, what we wrote stands for it."""
+        try:
+            return await self._rules.look(ids)
+        except RetryLater:
+            return {}
+
+    def _removed(self, job: Job, outcome: Written) -> None:
+        job.stand(msgspec.structs.replace(job.there, version=outcome.version, held=None, missed=0))
+        job.link = msgspec.structs.replace(job.link, standing="gone", agreed=None, drift=None)
+        job.end("written", "removed", reason="; ".join(outcome.warnings))
+
+    def _reject(self, job: Job, outcome: Rejected) -> None:
+        trouble = Trouble(code=outcome.code, reason=outcome.reason, field=outcome.field, fix=outcome.fix)
+        place = f"{outcome.field}: " if outcome.field else ""
+        self._set_aside(job, "rejected", "rejected", trouble, reason=f"{outcome.code}, {place}{outcome.reason}")
+
+    def _collide(self, job: Job, remote: RemoteId, number: str) -> None:
+        trouble = Trouble(
+            code="TAKEN",
+            reason=f"{self._way.target} says that this is its record {remote}, which stands for {number} already",
+            field=self._flow.match[0],
+            fix="Give both records keys of their own, or take one of them out",
         )
-        job.end("written", action)
+        self._set_aside(job, "conflicted", "conflicted", trouble)
+
+    def _doubt(self, job: Job) -> None:
+        trouble = Trouble(
+            code="UNKNOWN",
+            reason=job.reason or "the answer was lost",
+            fix="The next run looks the record up before anything is sent again",
+        )
+        self._set_aside(job, "unknown", "in_doubt", trouble, due=True)
+
+    def _give_up(self, job: Job) -> None:
+        trouble = Trouble(
+            code="NOT_WRITTEN",
+            reason=job.reason or "the record could not be written in several tries",
+            fix="It is tried again by the next run",
+        )
+        self._set_aside(job, "conflicted", "conflicted", trouble, due=True)
+
+    def _set_aside(
+        self, job: Job, term: Term, standing: _Aside, trouble: Trouble, *, reason: str = "", due: bool = False
+    ) -> None:
+        """End a job that did not come to be written. ``due``: the next run looks at it by itself."""
+        trouble = msgspec.structs.replace(trouble, since=self._clock.now(), side=self._way.near)
+        job.link = msgspec.structs.replace(job.link, standing=standing)
+        job.end(term, standing, reason=reason or trouble.reason, trouble=trouble)
+        job.link = msgspec.structs.replace(job.link, due=due)
 
     async def _look_again(self, moved: Sequence[tuple[Job, Conflict]]) -> list[Job]:
-        """Somebody was faster. See what stands there now, keep it for the audit, and decide anew: the owner's value wins."""
+        """Somebody was faster. See what stands there now, keep it for the audit, and decide anew."""
         if not moved:
             return []
-        ids = [conflict.id or job.link.right.id or "" for job, conflict in moved if conflict.current is not None]
-        there = {record.id: record for record in await self._target.fetch(ids)} if self._target and ids else {}
-        again: list[Job] = []
+        there = await self._rules.look([_named(job, conflict) for job, conflict in moved if conflict.current is not None])
+        holders = await self._holders([now for job, conflict in moved if (now := _named(job, conflict)) != job.there.id])
         for job, conflict in moved:
-            record = there.get(conflict.id or job.link.right.id or "")
-            if conflict.current is None or (self._target is not None and record is None):
-                self._remake(job)
-            elif record is not None:
-                self._rebase(job, record)
-            if job.term is None:
-                again.append(job)
-        return again
+            now = _named(job, conflict)
+            if (holder := holders.setdefault(now, job.link)).id != job.link.id:
+                self._collide(job, now, holder.number)
+            elif now in there:
+                self._rebase(job, there[now], landed=False)
+            elif conflict.current is None or self._rules.sees:
+                self._lose(job)
+        return [job for job, _ in moved if job.term is None]
 
-    def _remake(self, job: Job) -> None:
-        if not self._flow.creates:
-            job.link = msgspec.structs.replace(job.link, standing="skipped", drift=msgspec.json.encode([DELETED]))
-            job.end("skipped", "skipped", reason=f"deleted at {self._flow.right}, and the flow does not create")
-            return
-        job.remake, job.names, job.before = True, (), None
-        job.rule = f"deleted at {self._flow.right}, the owner has it"
-
-    def _rebase(self, job: Job, record: Record) -> None:
-        """Compare with what stands there, whoever put it: nothing left to do, or these fields at this version."""
-        assert job.desired is not None
-        assert record.entity is not None
-        job.before = record.entity
-        strayed = set(content.strayed(job.desired, record.entity))
-        wanted = job.names or content.changed_fields(job.desired, None)
-        names = [name for name in wanted if name in strayed or not content.tells(record.entity, name)]
-        landed: Action = "created" if job.creates else "updated"
-        job.remake = False
-        job.link = msgspec.structs.replace(job.link, right=End(record.id, record.version))
-        if names:
-            job.names = tuple(names)
-            job.rule = job.rule or "the owner wins"
+    def _rebase(self, job: Job, there: There, *, landed: bool) -> None:
+        if job.removes:
+            job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         else:
-            self._written(job, job.link.right, landed)
+            self._rules.rebase(job, there, landed=landed)
+
+    def _lose(self, job: Job) -> None:
+        """It is not there (any more)."""
+        if job.removes:
+            job.link = msgspec.structs.replace(job.link, standing="gone")
+            job.end("unchanged", "gone", reason=f"deleted at {self._way.target} as well")
+        else:
+            self._rules.lose(job)
 
     async def _look_up(self, doubtful: Sequence[Job]) -> list[Job]:
         """Answers were lost. Look before anything is sent again; what cannot be looked at stays in doubt."""
@@ -146,55 +205,28 @@ class Writer:
             found = await self._stands(doubtful)
         except RetryLater:
             found = None
-        again: list[Job] = []
         for job in doubtful:
             if found is None or (job.creates and not self._sink.limits.find_by_key):
                 self._doubt(job)
-                continue
-            record = found.get(job.link.id)
-            if record is not None:
-                self._rebase(job, record)
+            elif (there := found.get(job.link.id)) is not None:
+                self._rebase(job, there, landed=True)
             elif not job.creates:
-                self._remake(job)
-            if job.term is None:
-                again.append(job)
-        return again
+                self._lose(job)
+        return [job for job in doubtful if job.term is None]
 
-    async def _stands(self, jobs: Sequence[Job]) -> dict[str, Record]:
+    async def _stands(self, jobs: Sequence[Job]) -> dict[str, There]:
         """What stands at the target for these jobs, by link id; what is not there is absent."""
-        created = {self._key(job): job for job in jobs if job.creates}
-        updated: dict[RemoteId, Job] = {job.link.right.id: job for job in jobs if not job.creates and job.link.right.id}
-        found: dict[str, Record] = {}
+        created = {self.key(job): job for job in jobs if job.creates}
+        ids = {job.there.id: job for job in jobs if not job.creates and job.there.id}
+        made: list[Record] = []
         for key, records in (await self._sink.find(list(created)) if created else {}).items():
             if records:
-                found[created[key].link.id] = records[0]
-        if updated and self._target is not None:
-            found |= {updated[record.id].link.id: record for record in await self._target.fetch(list(updated))}
-        return found
-
-    def _doubt(self, job: Job) -> None:
-        job.link = msgspec.structs.replace(job.link, standing="in_doubt")
-        trouble = Trouble(
-            code="UNKNOWN",
-            reason=job.reason or "the answer was lost",
-            fix="The next run looks the record up before anything is sent again",
-            since=self._clock.now(),
-        )
-        job.end("unknown", "in_doubt", reason=job.reason, trouble=trouble)
-        job.link = msgspec.structs.replace(job.link, due=True)
-
-    def _give_up(self, job: Job) -> None:
-        job.link = msgspec.structs.replace(job.link, standing="conflicted")
-        trouble = Trouble(
-            code="NOT_WRITTEN",
-            reason=job.reason or "the record could not be written in several tries",
-            fix="It is tried again by the next run",
-            since=self._clock.now(),
-        )
-        job.end("conflicted", "conflicted", reason=trouble.reason, trouble=trouble)
-        job.link = msgspec.structs.replace(job.link, due=True)
+                ids[records[0].id] = created[key]
+                made.append(records[0])
+        looked = await self._rules.look([job.there.id for job in jobs if not job.creates and job.there.id])
+        return {ids[one].link.id: there for one, there in {**looked, **await self._rules.see(made)}.items()}
 
 
-def _words(outcome: Rejected) -> str:
-    place = f"{outcome.field}: " if outcome.field else ""
-    return f"{outcome.code}, {place}{outcome.reason}"
+def _named(job: Job, conflict: Conflict) -> RemoteId:
+    """The id under which the vendor has the record now."""
+    return conflict.id or job.there.id or ""

@@ -7,19 +7,20 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.domain import Ref, RemoteId
+from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import Link, Seen, Side, Standing
+from ml_connector.ports.state import Link, Seen, Standing
 
 _CHUNK: Final = 500
 
 
 class MemoryLinks:
-    """``Links`` over a dict; ``rows`` (by our id) is what stands, ``sighted`` the ids that the present sweep saw, by flow."""
+    """``Links`` over a dict; ``rows`` (by our id) is what stands, ``sighted`` the ids that the present
+    sweeps saw, by flow and side."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Link] = {}
-        self.sighted: dict[str, set[RemoteId]] = {}
+        self.sighted: dict[tuple[str, Side], set[RemoteId]] = {}
         self._ends: dict[tuple[str, Side, RemoteId], str] = {}
 
     def put(self, links: Iterable[Link]) -> None:
@@ -71,14 +72,14 @@ class MemoryLinks:
         await asyncio.sleep(0)
         return [link for link in self._of(flow) if link.due]
 
-    async def awaited(self, flow: str) -> list[Ref]:
+    async def awaited(self, flow: str, side: Side) -> list[Ref]:
         await asyncio.sleep(0)
-        return list(dict.fromkeys(parent for link in self._of(flow) if (parent := _parent(link)) is not None))
+        return list(dict.fromkeys(parent for link in self._of(flow) if (parent := _parent(link, side)) is not None))
 
-    async def arrived(self, flow: str, parents: Sequence[Ref]) -> int:
+    async def arrived(self, flow: str, side: Side, parents: Sequence[Ref]) -> int:
         await asyncio.sleep(0)
         wanted = set(parents)
-        return self._mark(link for link in self._of(flow) if _parent(link) in wanted)
+        return self._mark(link for link in self._of(flow) if _parent(link, side) in wanted)
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:
         await asyncio.sleep(0)
@@ -97,7 +98,10 @@ class MemoryLinks:
         await asyncio.sleep(0)
         links = [self.rows[one] for one in dict.fromkeys(ids) if one in self.rows]
         if again:
-            links = [msgspec.structs.replace(link, agreed=None, due=False) for link in links]
+            links = [
+                msgspec.structs.replace(link, agreed=None, left=link.left.place, right=link.right.place, due=False)
+                for link in links
+            ]
         return self._mark(links)
 
     async def dismiss(self, ids: Sequence[str]) -> int:
@@ -106,32 +110,47 @@ class MemoryLinks:
         self.put(msgspec.structs.replace(link, standing="skipped", trouble=None, drift=None, due=False) for link in links)
         return len(links)
 
-    async def sight(self, flow: str, ids: Sequence[RemoteId]) -> None:
+    async def sight(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> None:
         await asyncio.sleep(0)
-        self.sighted.setdefault(flow, set()).update(ids)
+        self.sighted.setdefault((flow, side), set()).update(ids)
 
-    async def unsighted(self, flow: str) -> AsyncIterator[Sequence[Link]]:
-        seen = self.sighted.get(flow, set())
-        missing = [link for link in self._of(flow) if link.standing != "gone" and link.left.id and link.left.id not in seen]
-        for start in range(0, len(missing), _CHUNK):
-            await asyncio.sleep(0)
-            yield missing[start : start + _CHUNK]
+    async def unsighted(self, flow: str, side: Side) -> AsyncIterator[Sequence[Link]]:
+        seen = self.sighted.get((flow, side), set())
+        links = [link for link in self._of(flow) if link.standing != "gone" and link.end(side).id is not None]
+        missing = sorted((link for link in links if link.end(side).id not in seen), key=lambda link: link.end(side).id or "")
+        async for page in _paged(missing):
+            yield page
 
-    async def forget_sightings(self, flow: str) -> None:
+    async def forget_sightings(self, flow: str, side: Side) -> None:
         await asyncio.sleep(0)
-        self.sighted.pop(flow, None)
+        self.sighted.pop((flow, side), None)
+
+    async def every(self, flow: str) -> AsyncIterator[Sequence[Link]]:
+        async for page in _paged(sorted(self._of(flow), key=lambda link: link.id)):
+            yield page
 
     def _of(self, flow: str | None) -> list[Link]:
         return [link for link in self.rows.values() if flow is None or link.flow == flow]
 
     def _mark(self, links: Iterable[Link]) -> int:
-        marked = [msgspec.structs.replace(link, due=True) for link in links if not link.due]
+        marked = [msgspec.structs.replace(link, due=True, turns=None) for link in links if not link.due]
         self.put(marked)
         return len(marked)
 
 
-def _parent(link: Link) -> Ref | None:
-    return link.trouble.waits_for if link.standing == "parked" and link.trouble is not None else None
+async def _paged(links: Sequence[Link]) -> AsyncIterator[Sequence[Link]]:
+    for start in range(0, len(links), _CHUNK):
+        await asyncio.sleep(0)
+        yield links[start : start + _CHUNK]
+
+
+def _forgetful(link: Link) -> Link:
+    return msgspec.structs.replace(link, agreed=None, left=link.left.place, right=link.right.place, due=False)
+
+
+def _parent(link: Link, side: Side) -> Ref | None:
+    parked = link.standing == "parked" and link.trouble is not None and link.trouble.side == side
+    return link.trouble.waits_for if parked and link.trouble is not None else None
 
 
 def _names(link: Link) -> list[tuple[str, Side, RemoteId]]:

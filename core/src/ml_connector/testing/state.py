@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.domain import Cursor, Kind, RemoteId, UnsetType
+from ml_connector.domain import Cursor, RemoteId, Side, UnsetType
 from ml_connector.errors import ConnectorError, LeaseHeld, LeaseLost, Throttled
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.notices import Notice, Subscription
@@ -150,10 +150,10 @@ class MemoryInbox:
 
     def __init__(self, clock: Clock, bound: int = 100_000) -> None:
         self._clock, self.bound = clock, bound
-        self.rows: dict[tuple[str, str], Notice] = {}
+        self.rows: dict[tuple[str, str], tuple[Side, Notice]] = {}
         self.handled: dict[tuple[str, str], datetime] = {}
 
-    async def add(self, flow: str, notices: Sequence[Notice]) -> int:
+    async def add(self, flow: str, side: Side, notices: Sequence[Notice]) -> int:
         """Raises Throttled when more than ``bound`` would wait."""
         await asyncio.sleep(0)
         if len(self.rows) - len(self.handled) + len(notices) > self.bound:
@@ -163,14 +163,14 @@ class MemoryInbox:
             del self.handled[old], self.rows[old]
         before = len(self.rows)
         for notice in notices:
-            self.rows.setdefault((flow, notice.dedupe), notice)
+            self.rows.setdefault((flow, notice.dedupe), (side, notice))
         return len(self.rows) - before
 
-    async def waiting(self, flow: str, kind: Kind) -> dict[RemoteId, list[str]]:
+    async def waiting(self, flow: str, side: Side) -> dict[RemoteId, list[str]]:
         await asyncio.sleep(0)
         found: dict[RemoteId, list[str]] = {}
-        for key, notice in self.rows.items():
-            if key[0] == flow and notice.kind == kind and key not in self.handled:
+        for key, (at, notice) in self.rows.items():
+            if key[0] == flow and at == side and key not in self.handled:
                 for one in dict.fromkeys(notice.ids):
                     found.setdefault(one, []).append(notice.dedupe)
         return found

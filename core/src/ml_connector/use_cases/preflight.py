@@ -2,24 +2,27 @@
 
 from collections.abc import Iterable
 
+from ml_connector.domain import Kind
 from ml_connector.flows import Flow
-from ml_connector.ports.fitness import Finding, Fitness, Need
+from ml_connector.ports.fitness import Access, Finding, Fitness, Need
+from ml_connector.sync.way import ways
 
 
 def needs_of(connection: str, flows: Iterable[Flow]) -> list[Need]:
     """What the flows read and write there, one need per kind and access."""
-    found: dict[tuple[str, str], Need] = {}
+    found: dict[tuple[Kind, Access], frozenset[str]] = {}
+
+    def need(kind: Kind, access: Access, fields: frozenset[str]) -> None:
+        found[kind, access] = found.get((kind, access), frozenset()) | fields
+
     for flow in flows:
-        sides = (("left", flow.left, flow.entity, "read"), ("right", flow.right, flow.target, "write"))
-        for side, name, kind, access in sides:
-            if name != connection:
-                continue
-            fields = frozenset(assignment.path for assignment in flow.sets) if side == "right" else frozenset[str]()
-            fields |= frozenset(flow.match) | (flow.fields or frozenset() if side == "right" else frozenset())
-            before = found.get((kind, access))
-            fields |= before.fields if before is not None else frozenset()
-            found[kind, access] = Need(kind=kind, access=access, fields=fields)  # type: ignore[arg-type]
-    return list(found.values())
+        for way in ways(flow):
+            if way.source == connection:
+                need(flow.kind(way.near), "read", frozenset(flow.match))
+            if way.target == connection:
+                sets = frozenset(assignment.path for assignment in flow.sets)
+                need(way.kind, "write", frozenset(flow.match) | sets | (flow.fields or frozenset()))
+    return [Need(kind=kind, access=access, fields=fields) for (kind, access), fields in found.items()]
 
 
 async def preflight(connection: str, fitness: Fitness, flows: Iterable[Flow], *, repair: bool) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ml_connector.domain import Side
 from ml_connector.errors import NoticeRejected
 from ml_connector.flows import Flow
 from ml_connector.ports.notices import NoticeRequest, Notices
@@ -15,12 +16,12 @@ async def receive_notice(request: NoticeRequest, readers: dict[str, Notices], fl
         raise NoticeRejected("no subscription has this address")
     notices = readers[subscription.connection].read(request, subscription)
     concerned: set[str] = set()
+    sides: tuple[Side, ...] = ("left", "right")
     for flow in flows:
-        mine = [
-            notice
-            for notice in notices
-            if (subscription.connection, notice.kind) in ((flow.left, flow.entity), (flow.right, flow.target))
-        ]
-        if mine and await state.inbox.add(flow.name, mine):
-            concerned.add(flow.name)
+        for side in sides:
+            mine = [
+                each for each in notices if (subscription.connection, each.kind) == (flow.connection(side), flow.kind(side))
+            ]
+            if mine and await state.inbox.add(flow.name, side, mine):
+                concerned.add(flow.name)
     return concerned

@@ -1,54 +1,31 @@
-"""Run one flow once: settle what is in doubt, look at the target, retry what is due, read what changed, write it."""
+"""Run one flow once: settle what is in doubt, look at both sides, retry what is due, read what changed, write it."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_connector.domain import Cursor
-from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, LeaseLost, RetryLater
+from ml_connector.domain import Cursor, Record, Side
+from ml_connector.errors import AuthRejected, ConnectorError, LeaseLost, RetryLater
 from ml_connector.flows import Flow
-from ml_connector.flows.fields import Projection
-from ml_connector.ports.clock import Clock
-from ml_connector.ports.sink import Key, Sink
-from ml_connector.ports.source import Feed, Source, Sweep
-from ml_connector.ports.state import End, Lease, Link, Run, Settlement, Standing, State
-from ml_connector.ports.telemetry import Telemetry
+from ml_connector.ports.sink import Key
+from ml_connector.ports.source import Feed, Sweep
+from ml_connector.ports.state import End, Intent, Lease, Link, Run, Settlement, Standing, Trouble
 from ml_connector.sync.absence import mark_absent
-from ml_connector.sync.crosswalk import Crosswalk
+from ml_connector.sync.passage import Ends, Itinerary, Passage, World, plan_out, strangers
 from ml_connector.sync.pipeline import Pipeline
-from ml_connector.sync.prepare import Preparer
-from ml_connector.sync.read import Position, SweepReader, due_for_full, position, read_feed, read_ids
+from ml_connector.sync.prepare import FIRST_LOAD
+from ml_connector.sync.read import CHUNK, Batch, Position, position, read_feed, read_ids
 from ml_connector.sync.watch import Watch
-from ml_connector.sync.write import Writer
+from ml_connector.sync.way import ways
 
 LEASE_S = 60.0
 """How long a dead runner keeps its flow from others."""
 Outcome: TypeAlias = Literal["green", "attention", "failed"]
 ATTENTION: tuple[Standing, ...] = ("parked", "rejected", "conflicted", "in_doubt")
 """Standings that a person should know of."""
-
-
-class Ends(msgspec.Struct, frozen=True, kw_only=True):
-    """What one flow works on: where it reads, where it writes, and how it looks at what it wrote (None: it cannot)."""
-
-    source: Source
-    sink: Sink
-    target: Source | None
-
-
-class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What every use case is lent."""
-
-    state: State
-    clock: Clock
-    telemetry: Telemetry
-    new_id: Callable[[], str]
-    owner: str  # this process, for leases
-    flows: tuple[Flow, ...]  # all of the workspace, for refs between them
 
 
 async def run_flow(
@@ -58,13 +35,15 @@ async def run_flow(
     *,
     full: bool = False,
     since: datetime | None = None,
+    create_all: bool = False,
     stop: asyncio.Event | None = None,
     started: Callable[[Run], None] | None = None,
 ) -> Run:
     """One run, from lease to ledger.
 
-    ``full`` reads every record anew; ``since`` reads a feed again from that time on (a sweep: everything). ``started`` is
-    handed the living Run, whose counts move while it goes on.
+    ``full`` reads every record anew; ``since`` reads a feed again from that time on (a sweep: everything). ``create_all`` lets
+    a first load make records on a target that already holds some. ``started`` is handed the living Run, whose counts move
+    while it goes on.
     Returns the ended run: green, or attention when some records wait for something. Raises LeaseHeld when another runner has
     the flow, and AuthRejected, RetryLater or ContractBroken after the run was booked as paused or failed: what was settled
     until then stays settled, and the next run goes on from there.
@@ -77,7 +56,8 @@ async def run_flow(
             started(run)
         heart = asyncio.create_task(_beat(lease, world))
         try:
-            complete = await _Run(flow, ends, world, run, lease, stop or asyncio.Event()).whole(full=full, since=since)
+            steps = _Run(flow, ends, world, run, lease, stop or asyncio.Event())
+            complete = await steps.whole(full=full, since=since, create_all=create_all)
             run.outcome = await _verdict(flow, world, run) if complete else "stopped"
         except ConnectorError as error:
             run.outcome = "paused" if isinstance(error, (AuthRejected, RetryLater)) else "failed"
@@ -114,50 +94,61 @@ async def _verdict(flow: Flow, world: World, run: Run) -> Outcome:
     return "attention" if any(tally.get(standing) for standing in ATTENTION) else "green"
 
 
+def _owed(link: Link) -> bool:
+    """Due for what the other way has to write, not for a failure that this run met already."""
+    return link.trouble is None or bool(link.trouble.clashes)
+
+
 class _Run:
     """The steps of one run, in order."""
 
     def __init__(self, flow: Flow, ends: Ends, world: World, run: Run, lease: Lease, stop: asyncio.Event) -> None:
         self._flow, self._ends, self._world, self._run, self._lease, self._stop = flow, ends, world, run, lease, stop
         self._state, self._clock = world.state, world.clock
-        self._crosswalk = Crosswalk(flow, world.flows, world.state.links)
+        self._where = Position()
 
-    async def whole(self, *, full: bool, since: datetime | None) -> bool:
-        """True when the source was read to its end."""
-        accepts = await self._ends.sink.accepts()
-        project = Projection(self._flow, accepts)
-        signature = f"{self._flow.signature}/{hashlib.blake2b(repr(sorted(accepts)).encode(), digest_size=8).hexdigest()}"
+    async def whole(self, *, full: bool, since: datetime | None, create_all: bool) -> bool:
+        """True when both sides were read to their ends, as far as the flow reads them."""
+        itinerary = await plan_out(self._flow, self._ends, self._world)
         cursor = await self._state.cursors.load(self._flow.name)
-        where = position(cursor) if cursor else Position(signature=signature)
+        self._where = position(cursor) if cursor else Position(signature=itinerary.signature)
         await self._settle_doubt()
-        where = await self._look_at_target(where)
-        sweep = self._ends.source if isinstance(self._ends.source, Sweep) else None
-        overdue = sweep is not None and due_for_full(sweep, where, self._clock.now())
-        anew = full or overdue or where.signature != signature
-        pipeline = self._pipeline(project, anew=anew)
-        await self._retry_due(pipeline)
-        if self._stop.is_set():
-            return False
-        complete = await self._read(pipeline, where, anew=anew, since=since)
-        if complete:
-            await self._finish(signature, anew=anew)
-        return complete
+        await self._gate(create_all=create_all)
+        if not self._flow.two_way:
+            await self._look_at_target()
+        passages = self._passages(itinerary, full=full)
+        pipelines = [(passage, anew, self._pipeline(passage)) for passage, anew in passages]
+        for passage, _, pipeline in pipelines:
+            await self._retry_due(passage, pipeline)
+        for passage, anew, pipeline in pipelines:
+            if self._stop.is_set() or not await self._read(passage, pipeline, anew=anew, since=since):
+                return False
+        if self._flow.two_way:  # what one way found to be the other's to write
+            for passage, _, pipeline in pipelines:
+                await self._retry_due(passage, pipeline, only=_owed)
+        await self._finish(itinerary.signature, [(passage, anew) for passage, anew, _ in pipelines])
+        return True
 
-    def _pipeline(self, project: Projection, *, anew: bool) -> Pipeline:
-        flow, ends, world = self._flow, self._ends, self._world
-        preparer = Preparer(
-            flow, self._state.links, self._crosswalk, project, ends.target, self._clock, world.new_id, anew=anew
-        )
-        writer = Writer(flow, ends.sink, ends.target, self._clock)
+    def _passages(self, itinerary: Itinerary, *, full: bool) -> list[tuple[Passage, bool]]:
+        """The ways of the flow, each with whether all of its records must be read anew."""
+        anew = full or self._where.signature != itinerary.signature
+        now, creates = self._clock.now(), self._where.opened is True
+        found: list[tuple[Passage, bool]] = []
+        for way in ways(self._flow):
+            again = anew or itinerary.overdue(way, self._where.mark(way.near), now)
+            found.append((itinerary.passage(way, anew=again, creates=creates), again))
+        return found
+
+    def _pipeline(self, passage: Passage) -> Pipeline:
         return Pipeline(
-            flow,
+            passage.way,
             self._run,
             self._lease,
             self._state,
-            preparer,
-            writer,
-            ends.sink.limits,
-            world.telemetry,
+            passage.preparer,
+            passage.writer,
+            passage.sink.limits,
+            self._world.telemetry,
             self._clock,
             stop=self._stop,
         )
@@ -165,85 +156,136 @@ class _Run:
     async def _settle_doubt(self) -> None:
         """Creates that left before a crash: found ones are linked and read again, the others never happened."""
         intents = await self._state.intents.of(self._flow.name)
-        if not intents:
-            return
+        sides: tuple[Side, ...] = ("left", "right")
+        for side in sides:
+            if mine := [intent for intent in intents if intent.side == side]:
+                await self._settle_doubts_at(side, mine)
+
+    async def _settle_doubts_at(self, side: Side, intents: Sequence[Intent]) -> None:
+        near: Side = "right" if side == "left" else "left"
+        sink = self._ends.station(side).sink
         keys = [Key(intent.field, intent.value) for intent in intents]
-        found = await self._ends.sink.find(keys) if self._ends.sink.limits.find_by_key else {}
-        known = await self._state.links.by_id(self._flow.name, "left", [intent.source_id for intent in intents])
+        found = await sink.find(keys) if sink is not None and sink.limits.find_by_key else {}
+        known = await self._state.links.by_id(self._flow.name, near, [intent.source_id for intent in intents])
+        linked = await self._state.links.by_id(
+            self._flow.name, side, [record.id for records in found.values() for record in records]
+        )
         batch = Settlement(run=self._run, ended_intents=[intent.link for intent in intents])
         for intent, key in zip(intents, keys, strict=True):
-            records = found.get(key)
-            if not records:
+            free = [record for record in found.get(key, []) if record.id not in linked]
+            if not free:
                 continue
             link = known.get(intent.source_id) or Link(
-                id=intent.link,
-                flow=self._flow.name,
-                number=intent.value,
-                left=End(intent.source_id),
-                right=End(),
-                standing="in_doubt",
-            )
-            batch.links.append(msgspec.structs.replace(link, right=End(records[0].id), standing="in_doubt", due=True))
+                id=intent.link, flow=self._flow.name, number=intent.value, left=End(), right=End(), standing="in_doubt"
+            ).with_end(near, End(intent.source_id))
+            batch.links.append(self._found(link, side, free))
         await self._state.settle(self._lease, batch)
 
-    async def _look_at_target(self, where: Position) -> Position:
+    def _found(self, link: Link, side: Side, records: Sequence[Record]) -> Link:
+        if len(records) == 1:
+            return msgspec.structs.replace(link.with_end(side, End(records[0].id)), standing="in_doubt", due=True)
+        trouble = Trouble(
+            code="AMBIGUOUS",
+            reason=f"a create's answer was lost, and now several have its key: {', '.join(one.id for one in records[:5])}",
+            fix=f"Delete the needless ones at {self._flow.connection(side)}, then: failures retry",
+            since=self._clock.now(),
+        )
+        return msgspec.structs.replace(link, standing="conflicted", trouble=trouble)
+
+    async def _gate(self, *, create_all: bool) -> None:
+        """Nothing is made on a system that held records of its own before the first run, until somebody has looked."""
+        if self._where.opened is None and not create_all:
+            sides: tuple[Side, ...] = ("left", "right") if self._flow.two_way else ("right",)
+            filled = [await strangers(self._flow, side, self._ends, self._world) for side in sides]
+            self._where = msgspec.structs.replace(self._where, opened=not (self._flow.creates and all(filled)))
+        elif create_all and self._where.opened is not True:
+            self._where = msgspec.structs.replace(self._where, opened=True)
+            async for links in self._state.links.every(self._flow.name):
+                held = [link.id for link in links if link.trouble is not None and link.trouble.code == FIRST_LOAD]
+                await self._state.links.mark_due(held)
+        else:
+            return
+        await self._state.settle(self._lease, Settlement(run=self._run, cursor=self._where.encoded()))
+
+    async def _look_at_target(self) -> None:
         """See what people did over there before anything is written, so that the audit keeps their values."""
-        target = self._ends.target
+        target = self._ends.right.source
         if target is None:
-            return where
+            return
         watch = Watch(self._flow, self._run, self._lease, self._state, self._clock)
-        noticed = await self._state.inbox.waiting(self._flow.name, self._flow.target)
+        noticed = await self._state.inbox.waiting(self._flow.name, "right")
         if noticed:
             notices = sorted({key for keys in noticed.values() for key in keys})
-            where = await watch.carry(read_ids(target, list(noticed)), where, notices=notices)
+            self._where = await watch.carry(read_ids(target, list(noticed)), self._where, notices=notices)
         if not isinstance(target, Feed):
-            return where
-        if where.right is None:  # the first run: nothing of ours stands there yet
-            return msgspec.structs.replace(where, right=target.cursor_at(self._clock.now()))
-        return await watch.carry(read_feed(target, where.right), where)
-
-    async def _retry_due(self, pipeline: Pipeline) -> None:
-        """Records whose parent arrived, that a person asked for, or whose write was in doubt: read anew, not remembered."""
-        links = self._state.links
-        parents = await links.awaited(self._flow.name)
-        names = await self._crosswalk.names(parents)
-        await links.arrived(self._flow.name, [parent for parent in parents if parent in names])
-        due = [link for link in await links.due(self._flow.name) if link.left.id is not None]
-        if not due:
             return
-        await pipeline.carry(read_ids(self._ends.source, [link.left.id for link in due if link.left.id is not None]))
-        vanished = [link for link in await links.due(self._flow.name) if link.id in {was.id for was in due}]
-        if vanished and not self._stop.is_set():
-            settled = [
-                msgspec.structs.replace(link, due=False) for link in vanished if link.standing not in ("in_doubt", "conflicted")
-            ]
+        cursor = self._where.right.cursor
+        if cursor is None:  # the first run: nothing of ours stands there yet
+            self._where = self._where.at("right", cursor=target.cursor_at(self._clock.now()))
+        else:
+            self._where = await watch.carry(read_feed(target, cursor), self._where)
+
+    async def _retry_due(
+        self, passage: Passage, pipeline: Pipeline, *, only: Callable[[Link], bool] = lambda link: True
+    ) -> None:
+        """Records whose parent arrived, that a person asked for, or whose write was in doubt: read anew, not remembered."""
+        links, near = self._state.links, passage.way.near
+        parents = await links.awaited(self._flow.name, near)
+        names = await passage.crosswalk.names(near, parents)
+        await links.arrived(self._flow.name, near, [parent for parent in parents if parent in names])
+        due = [link for link in await links.due(self._flow.name) if link.end(near).id is not None and only(link)]
+        if not due or self._stop.is_set():
+            return
+        seen: set[str] = set()
+        await pipeline.carry(self._due(passage, due, seen))
+        vanished = [link for link in due if link.end(near).id not in seen and link.standing not in ("in_doubt", "conflicted")]
+        if vanished and not self._stop.is_set() and not self._flow.two_way:
+            settled = [msgspec.structs.replace(link, due=False) for link in vanished]
             await self._state.settle(self._lease, Settlement(run=self._run, links=settled))
 
-    async def _read(self, pipeline: Pipeline, where: Position, *, anew: bool, since: datetime | None) -> bool:
-        source = self._ends.source
-        self._where = where
-        if isinstance(source, Feed):
-            start = source.cursor_at(since) if since is not None else None if anew else where.left
-            return await pipeline.carry(read_feed(source, start), self._moved)
-        if not isinstance(source, Sweep):
-            raise ContractBroken(
-                f"{self._flow.entity} can be looked up but not followed", where=self._flow.left, fix="Choose another strategy"
-            )
-        first = where.swept_at is None
-        await self._state.links.forget_sightings(self._flow.name)
-        reader = SweepReader(source, self._state.links, self._flow.name, full=anew or since is not None, first=first)
-        complete = await pipeline.carry(reader.batches())
-        if complete and not first:
-            await mark_absent(self._flow, self._run, self._lease, self._state, self._clock)
-        await self._state.links.forget_sightings(self._flow.name)
+    async def _due(self, passage: Passage, due: Sequence[Link], seen: set[str]) -> AsyncIterator[Batch]:
+        """The links' records as they stand; one that is known to be gone comes as such, for what is to be done about it."""
+        near = passage.way.near
+        for start in range(0, len(due), CHUNK):
+            links = {link.end(near).id or "": link for link in due[start : start + CHUNK]}
+            records = await passage.source.fetch(list(links))
+            there = {record.id for record in records}
+            gone = [one for one, link in links.items() if one not in there and link.standing == "gone"]
+            seen |= {*there, *gone}
+            yield Batch(records=[*records, *(Record(id=one, entity=None, gone=True) for one in gone)])
+
+    async def _read(self, passage: Passage, pipeline: Pipeline, *, anew: bool, since: datetime | None) -> bool:
+        """One side, from where it was left to its end."""
+        side, links = passage.way.near, self._state.links
+        await self._heed(passage, pipeline)
+        mark = self._where.mark(side)
+        sweeps = isinstance(passage.source, Sweep) and not isinstance(passage.source, Feed)
+        if sweeps:
+            await links.forget_sightings(self._flow.name, side)
+
+        def moved(cursor: Cursor) -> Cursor:
+            self._where = self._where.at(side, cursor=cursor)
+            return self._where.encoded()
+
+        complete = await pipeline.carry(passage.batches(links, mark, anew=anew, since=since), moved)
+        if sweeps:
+            if complete and mark.swept_at is not None:
+                await mark_absent(passage.way, self._run, self._lease, self._state, self._clock)
+            await links.forget_sightings(self._flow.name, side)
         return complete
 
-    def _moved(self, cursor: Cursor) -> Cursor:
-        self._where = msgspec.structs.replace(self._where, left=cursor)
-        return self._where.encoded()
+    async def _heed(self, passage: Passage, pipeline: Pipeline) -> None:
+        """What notices named on the side that is read."""
+        noticed = await self._state.inbox.waiting(self._flow.name, passage.way.near)
+        if noticed and await pipeline.carry(read_ids(passage.source, list(noticed))):
+            handled = sorted({key for keys in noticed.values() for key in keys})
+            await self._state.settle(self._lease, Settlement(run=self._run, handled_notices=handled))
 
-    async def _finish(self, signature: str, *, anew: bool) -> None:
-        where, now = self._where, self._clock.now()
-        full_at = now if anew or where.full_at is None else where.full_at
-        where = msgspec.structs.replace(where, swept_at=now, full_at=full_at, signature=signature)
-        await self._state.settle(self._lease, Settlement(run=self._run, cursor=where.encoded()))
+    async def _finish(self, signature: str, read: Sequence[tuple[Passage, bool]]) -> None:
+        now = self._clock.now()
+        for passage, anew in read:
+            side = passage.way.near
+            full_at = self._where.mark(side).full_at
+            self._where = self._where.at(side, swept_at=now, full_at=now if anew or full_at is None else full_at)
+        self._where = msgspec.structs.replace(self._where, signature=signature)
+        await self._state.settle(self._lease, Settlement(run=self._run, cursor=self._where.encoded()))

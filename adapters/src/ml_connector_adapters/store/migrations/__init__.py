@@ -2,7 +2,7 @@
 
 from typing import Final
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """All that this program knows, oldest first: enough to judge a state without loading alembic."""
 
 VERSION_TABLE: Final = "ml_connector_revision"

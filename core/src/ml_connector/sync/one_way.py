@@ -1,0 +1,99 @@
+"""The rules of a one-way flow: the side that is read owns the fields, and what strays on the other is told as drift."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ml_connector.domain import Entity, Record, RemoteId
+from ml_connector.flows.fields import with_refs
+from ml_connector.ports.source import Source
+from ml_connector.ports.state import Action, End
+from ml_connector.sync import content
+from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide
+from ml_connector.sync.job import Job, Names
+from ml_connector.sync.rules import There, leave, skip
+from ml_connector.sync.way import Way
+
+
+class OneWay:
+    """Fulfils Rules."""
+
+    def __init__(self, way: Way, target: Source | None) -> None:
+        self.way, self._target = way, target
+
+    def wants_look(self, job: Job) -> bool:
+        return job.link.agreed is None
+
+    @property
+    def sees(self) -> bool:
+        return self._target is not None
+
+    @property
+    def learns(self) -> bool:
+        return False  # the echo tells, and nothing is lost if somebody edits before it is read: the owner wins anyway
+
+    async def look(self, ids: Sequence[RemoteId]) -> dict[RemoteId, There]:
+        return await self.see(await self._target.fetch(ids)) if ids and self._target is not None else {}
+
+    async def see(self, records: Sequence[Record]) -> dict[RemoteId, There]:
+        return {record.id: There(record, record.entity) for record in records if record.entity is not None}
+
+    def decide(self, job: Job, entity: Entity, names: Names, there: There | None) -> None:
+        flow = self.way.flow
+        job.desired = desired = with_refs(entity, names) if names else entity
+        if there is not None:
+            job.stand(End(there.record.id, there.record.version))
+        job.before = self._before(job, there)
+        match decide(flow, desired, job.link, there.entity if there is not None else None):
+            case Make(rule=rule):
+                job.remake, job.before, job.rule = job.link.right.id is not None, None, rule
+            case Set(names=fields, rule=rule):
+                job.names, job.rule = fields, rule
+            case Leave():
+                agreed = job.link.agreed or content.encode(desired)
+                job.link = msgspec.structs.replace(job.link, standing="agreed", agreed=agreed)
+                leave(job)
+            case Skip(reason=reason):
+                skip(job, reason)
+
+    def _before(self, job: Job, there: There | None) -> Entity | None:
+        if there is not None:
+            return there.entity
+        told = job.link.right.held or job.link.agreed
+        return content.decode(self.way.kind, told) if told else None
+
+    def rebase(self, job: Job, there: There, *, landed: bool) -> None:
+        assert job.desired is not None
+        strayed = set(content.strayed(job.desired, there.entity))
+        wanted = job.names or content.changed_fields(job.desired, None)
+        names = [name for name in wanted if name in strayed or not content.tells(there.entity, name)]
+        action: Action = "created" if job.creates else "updated"
+        job.before, job.remake = there.entity, False
+        job.stand(End(there.record.id, there.record.version))
+        if names:
+            job.names = tuple(names)
+            job.rule = job.rule or "the owner wins"
+            return
+        self.written(job, action, None)
+        if not landed:
+            job.end("unchanged", "adopted", reason="somebody wrote the same meanwhile")
+
+    def written(self, job: Job, action: Action, learnt: Entity | None) -> None:
+        assert job.desired is not None
+        agreed = content.encode(job.desired)
+        if job.before is None and not job.names:
+            job.changes = content.changes_made(agreed)
+        else:
+            names = job.names or content.changed_fields(job.desired, None)
+            job.changes = content.changes_between(job.before, job.desired, names)
+        job.link = msgspec.structs.replace(job.link, right=job.link.right.place, standing="agreed", agreed=agreed, drift=None)
+        job.end("written", action)
+
+    def lose(self, job: Job) -> None:
+        """The counterpart is gone: the owner has the record, so it is made again, where the flow may."""
+        if not self.way.flow.creates:
+            job.link = msgspec.structs.replace(job.link, standing="skipped", drift=msgspec.json.encode([DELETED]))
+            job.end("skipped", "skipped", reason=f"deleted at {self.way.target}, and the flow does not create")
+            return
+        job.remake, job.names, job.before = True, (), None
+        job.rule = f"deleted at {self.way.target}, the owner has it"
