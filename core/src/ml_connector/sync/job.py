@@ -49,6 +49,11 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
         """What is known of the written end."""
         self.link = self.link.with_end(self.far, end)
 
+    def leave_alone(self, reason: str) -> None:
+        """Nothing is done, and nothing kept of this look."""
+        self.term, self.action, self.reason = "skipped", None, reason
+        self.link = self.known = self.known or self.link
+
     def end(self, term: Term, action: Action | None, *, reason: str = "", trouble: Trouble | None = None) -> None:
         self.term, self.action, self.reason = term, action, reason
         if trouble is not None:

@@ -7,7 +7,7 @@ import msgspec
 from ml_connector.domain import Entity, Record, RemoteId
 from ml_connector.flows.fields import with_refs
 from ml_connector.ports.source import Source
-from ml_connector.ports.state import Action, End
+from ml_connector.ports.state import Action, Change, End
 from ml_connector.sync import content
 from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide
 from ml_connector.sync.job import Job, Names
@@ -78,14 +78,16 @@ class OneWay:
         if not landed:
             job.end("unchanged", "adopted", reason="somebody wrote the same meanwhile")
 
+    def changes(self, job: Job) -> tuple[Change, ...]:
+        assert job.desired is not None
+        if job.before is None and not job.names:
+            return content.changes_made(content.encode(job.desired))
+        return content.changes_between(job.before, job.desired, job.names or content.changed_fields(job.desired, None))
+
     def written(self, job: Job, action: Action, learnt: Entity | None) -> None:
         assert job.desired is not None
+        job.changes = self.changes(job)
         agreed = content.encode(job.desired)
-        if job.before is None and not job.names:
-            job.changes = content.changes_made(agreed)
-        else:
-            names = job.names or content.changed_fields(job.desired, None)
-            job.changes = content.changes_between(job.before, job.desired, names)
         job.link = msgspec.structs.replace(job.link, right=job.link.right.place, standing="agreed", agreed=agreed, drift=None)
         job.end("written", action)
 

@@ -19,7 +19,7 @@ from ml_connector.sync.crosswalk import Crosswalk
 from ml_connector.sync.match import Matcher
 from ml_connector.sync.one_way import OneWay
 from ml_connector.sync.prepare import Preparer
-from ml_connector.sync.read import Batch, Mark, SweepReader, due_for_full, read_feed
+from ml_connector.sync.read import Batch, Mark, Position, SweepReader, due_for_full, position, read_feed
 from ml_connector.sync.rules import Rules
 from ml_connector.sync.two_way import TwoWay
 from ml_connector.sync.way import Way, ways
@@ -63,8 +63,13 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     preparer: Preparer
     writer: Writer
 
-    def batches(self, links: Links, mark: Mark, *, anew: bool, since: datetime | None) -> AsyncIterator[Batch]:
-        """What changed on the near side since the mark; ``anew``: everything. Raises ContractBroken when it cannot be told."""
+    def batches(
+        self, links: Links, mark: Mark, *, anew: bool, since: datetime | None = None, dry: bool = False
+    ) -> AsyncIterator[Batch]:
+        """What changed on the near side since the mark; ``anew``: everything; ``dry``: only for a look.
+
+        Raises ContractBroken when it cannot be told.
+        """
         if isinstance(self.source, Feed):
             start = self.source.cursor_at(since) if since is not None else None if anew else mark.cursor
             return read_feed(self.source, start)
@@ -75,7 +80,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
                 fix="Choose another strategy",
             )
         full, first = anew or since is not None, mark.swept_at is None
-        return SweepReader(self.source, links, self.way.flow.name, self.way.near, full=full, first=first).batches()
+        return SweepReader(self.source, links, self.way.flow.name, self.way.near, full=full, first=first, dry=dry).batches()
 
 
 class Itinerary:
@@ -89,13 +94,18 @@ class Itinerary:
         self.project = Projection(flow, fields)
         self.crosswalk = Crosswalk(flow, world.flows, world.state.links)
 
+    async def where(self) -> Position:
+        """Where the flow stands."""
+        cursor = await self._world.state.cursors.load(self._flow.name)
+        return position(cursor) if cursor else Position(signature=self.signature)
+
     def overdue(self, way: Way, mark: Mark, now: datetime) -> bool:
         """Whether every record of the near side must be read anew because versions do not tell everything."""
         source = self._ends.station(way.near).source
         return isinstance(source, Sweep) and due_for_full(source, mark, now)
 
-    def passage(self, way: Way, *, anew: bool, creates: bool) -> Passage:
-        """``creates`` False: what has no counterpart is held for a person's review."""
+    def passage(self, way: Way, *, anew: bool, creates: bool, pinned: bool = False) -> Passage:
+        """``creates`` False: what has no counterpart is held for a person's review. ``pinned``: see Writer."""
         flow, world = self._flow, self._world
         near, far = self._ends.station(way.near), self._ends.station(way.far)
         assert near.source is not None
@@ -118,7 +128,7 @@ class Itinerary:
             creates=creates,
             anew=anew,
         )
-        writer = Writer(rules, far.sink, world.state.links, world.clock)
+        writer = Writer(rules, far.sink, world.state.links, world.clock, pinned=pinned)
         return Passage(
             way=way,
             source=near.source,

@@ -7,6 +7,7 @@ still settled. Then the failure is raised.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from ml_connector.domain import UNSET, Cursor, Record, RemoteId, Version
 from ml_connector.errors import ConnectorError
@@ -15,7 +16,6 @@ from ml_connector.ports.sink import SinkLimits
 from ml_connector.ports.state import Intent, Lease, Run, State
 from ml_connector.ports.telemetry import Telemetry
 from ml_connector.sync.job import Job, Pages
-from ml_connector.sync.prepare import Preparer
 from ml_connector.sync.read import Batch
 from ml_connector.sync.settle import settlement, tally
 from ml_connector.sync.way import Way
@@ -23,6 +23,12 @@ from ml_connector.sync.write import Writer
 
 SETTLE_AT_ONCE = 500
 """How many ended jobs a settlement waits for while writes are under way: a transaction costs more than the rows in it."""
+
+
+class Prepares(Protocol):
+    """The steps before writing, as one (see ``Preparer``)."""
+
+    async def jobs(self, records: Sequence[Record], page: int) -> list[Job]: ...
 
 
 class Pipeline:
@@ -34,7 +40,7 @@ class Pipeline:
         run: Run,
         lease: Lease,
         state: State,
-        preparer: Preparer,
+        preparer: Prepares,
         writer: Writer,
         limits: SinkLimits,
         telemetry: Telemetry,

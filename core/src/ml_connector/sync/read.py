@@ -60,8 +60,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.json.encode(self).decode()
 
 
-def position(cursor: Cursor | None) -> Position:
-    return msgspec.json.decode(cursor, type=Position) if cursor else Position()
+def position(cursor: Cursor) -> Position:
+    return msgspec.json.decode(cursor, type=Position)
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +85,10 @@ async def read_ids(source: Source, ids: Sequence[RemoteId]) -> AsyncIterator[Bat
 class SweepReader:
     """Compares every swept key with what its link last saw, and fetches only what is new or differs."""
 
-    def __init__(self, source: Sweep, links: Links, flow: str, side: Side, *, full: bool, first: bool) -> None:
+    def __init__(self, source: Sweep, links: Links, flow: str, side: Side, *, full: bool, first: bool, dry: bool) -> None:
         self._source, self._links, self._flow, self._side = source, links, flow, side
         self._full = full  # read every record anew
+        self._dry = dry  # for a look: what is seen is not remembered
         self._first = first  # nothing is linked yet: expect every record to be new
 
     async def batches(self) -> AsyncIterator[Batch]:
@@ -119,7 +120,7 @@ class SweepReader:
         return settled, records
 
     async def _sight(self, ids: Sequence[RemoteId]) -> None:
-        if not self._first:  # then nothing is known that could be missing
+        if not self._first and not self._dry:  # at first nothing is known that could be missing
             await self._links.sight(self._flow, self._side, ids)
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from ml_connector.domain import Entity, Record, RemoteId
-from ml_connector.ports.state import Action
+from ml_connector.ports.state import Action, Change
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.way import Way
 
@@ -53,6 +53,10 @@ class Rules(Protocol):
 
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         """Decide anew over what stands there now. ``landed``: it may be what an unanswered write of ours made of it."""
+        ...
+
+    def changes(self, job: Job) -> tuple[Change, ...]:
+        """What a job that wants writing would change over there, field by field."""
         ...
 
     def written(self, job: Job, action: Action, learnt: Entity | None) -> None:

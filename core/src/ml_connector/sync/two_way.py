@@ -154,12 +154,17 @@ class TwoWay:
         leave(job)
         self._owe(job)
 
+    def changes(self, job: Job) -> tuple[Change, ...]:
+        assert job.merging is not None
+        merged = job.merging.merged
+        paths = job.names or merged.to(self.way.far)
+        return content.changes_between(job.before if job.names else None, merged.entity, paths, merged.rules)
+
     def written(self, job: Job, action: Action, learnt: Entity | None) -> None:
         assert job.merging is not None
         merging = job.merging
         paths = job.names or merging.merged.to(self.way.far)
-        before = job.before if job.names else None
-        job.changes = content.changes_between(before, merging.merged.entity, paths, merging.merged.rules)
+        job.changes = self.changes(job)
         self._agree(job, merging, paths, learnt)
         if job.names:
             kept = turns.turned(job.link.turns, paths, self.way.far, self._clock.now())

@@ -32,10 +32,13 @@ TRIES = 3
 
 
 class Writer:
-    """Carries out jobs of one way of a flow on its sink."""
+    """Carries out jobs of one way of a flow on its sink.
 
-    def __init__(self, rules: Rules, sink: Sink, links: Links, clock: Clock) -> None:
-        self._rules, self._sink, self._links, self._clock = rules, sink, links, clock
+    ``pinned``: what moved since it was decided is left alone, instead of being looked at and decided anew.
+    """
+
+    def __init__(self, rules: Rules, sink: Sink, links: Links, clock: Clock, *, pinned: bool = False) -> None:
+        self._rules, self._sink, self._links, self._clock, self._pinned = rules, sink, links, clock, pinned
         self._way, self._flow = rules.way, rules.way.flow
 
     async def perform(self, jobs: Sequence[Job]) -> None:
@@ -170,6 +173,10 @@ class Writer:
     async def _look_again(self, moved: Sequence[tuple[Job, Conflict]]) -> list[Job]:
         """Somebody was faster. See what stands there now, keep it for the audit, and decide anew."""
         if not moved:
+            return []
+        if self._pinned:
+            for job, _ in moved:
+                job.leave_alone("the record was edited since, where it is written")
             return []
         there = await self._rules.look([_named(job, conflict) for job, conflict in moved if conflict.current is not None])
         holders = await self._holders([now for job, conflict in moved if (now := _named(job, conflict)) != job.there.id])

@@ -3,29 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from ml_connector.domain import Cursor, Record, Side
-from ml_connector.errors import AuthRejected, ConnectorError, LeaseLost, RetryLater
 from ml_connector.flows import Flow
 from ml_connector.ports.sink import Key
 from ml_connector.ports.source import Feed, Sweep
-from ml_connector.ports.state import End, Intent, Lease, Link, Run, Settlement, Standing, Trouble
+from ml_connector.ports.state import End, Intent, Lease, Link, Run, Settlement, Trouble
 from ml_connector.sync.absence import mark_absent
 from ml_connector.sync.passage import Ends, Itinerary, Passage, World, plan_out, strangers
 from ml_connector.sync.pipeline import Pipeline
 from ml_connector.sync.prepare import FIRST_LOAD
-from ml_connector.sync.read import CHUNK, Batch, Position, position, read_feed, read_ids
+from ml_connector.sync.read import CHUNK, Batch, Position, read_feed, read_ids
 from ml_connector.sync.watch import Watch
 from ml_connector.sync.way import ways
-
-LEASE_S = 60.0
-"""How long a dead runner keeps its flow from others."""
-Outcome: TypeAlias = Literal["green", "attention", "failed"]
-ATTENTION: tuple[Standing, ...] = ("parked", "rejected", "conflicted", "in_doubt")
-"""Standings that a person should know of."""
+from ml_connector.use_cases.booking import booked, verdict
 
 
 async def run_flow(
@@ -48,50 +41,11 @@ async def run_flow(
     the flow, and AuthRejected, RetryLater or ContractBroken after the run was booked as paused or failed: what was settled
     until then stays settled, and the next run goes on from there.
     """
-    lease = await world.state.leases.claim(flow.name, world.owner, LEASE_S)
-    with world.telemetry.span("sync.run", flow=flow.name) as span:
-        run = Run(id=world.new_id(), flow=flow.name, trace_id=span.trace_id, started_at=world.clock.now())
-        await world.state.ledger.start(run)
-        if started is not None:
-            started(run)
-        heart = asyncio.create_task(_beat(lease, world))
-        try:
-            steps = _Run(flow, ends, world, run, lease, stop or asyncio.Event())
-            complete = await steps.whole(full=full, since=since, create_all=create_all)
-            run.outcome = await _verdict(flow, world, run) if complete else "stopped"
-        except ConnectorError as error:
-            run.outcome = "paused" if isinstance(error, (AuthRejected, RetryLater)) else "failed"
-            run.note = str(error)
-            raise
-        except BaseException:
-            run.outcome, run.note = "failed", "the program was interrupted or has a defect; see the log"
-            raise
-        finally:
-            heart.cancel()
-            run.ended_at = world.clock.now()
-            await world.state.ledger.finish(run)
-            await world.state.leases.release(lease)
+    async with booked(flow, world, started) as (run, lease):
+        steps = _Run(flow, ends, world, run, lease, stop or asyncio.Event())
+        complete = await steps.whole(full=full, since=since, create_all=create_all)
+        run.outcome = await verdict(flow, world, run) if complete else "stopped"
     return run
-
-
-async def _beat(lease: Lease, world: World) -> None:
-    """Keep the lease while the run lives. A lost lease is noticed where it matters: at the next settlement."""
-    while True:
-        await world.clock.sleep(LEASE_S / 3)
-        try:
-            await world.state.leases.renew(lease, LEASE_S)
-        except LeaseLost:
-            return
-
-
-async def _verdict(flow: Flow, world: World, run: Run) -> Outcome:
-    """Green only if the ledger adds up and nothing of the flow waits for anybody."""
-    counts = run.counts
-    if counts.read != counts.settled() + counts.unknown:
-        run.note = f"the ledger does not add up: read {counts.read}, settled {counts.settled()}, unknown {counts.unknown}"
-        return "failed"
-    tally = await world.state.links.tally(flow.name)
-    return "attention" if any(tally.get(standing) for standing in ATTENTION) else "green"
 
 
 def _owed(link: Link) -> bool:
@@ -110,8 +64,7 @@ class _Run:
     async def whole(self, *, full: bool, since: datetime | None, create_all: bool) -> bool:
         """True when both sides were read to their ends, as far as the flow reads them."""
         itinerary = await plan_out(self._flow, self._ends, self._world)
-        cursor = await self._state.cursors.load(self._flow.name)
-        self._where = position(cursor) if cursor else Position(signature=itinerary.signature)
+        self._where = await itinerary.where()
         await self._settle_doubt()
         await self._gate(create_all=create_all)
         if not self._flow.two_way:

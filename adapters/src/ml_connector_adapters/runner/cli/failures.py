@@ -16,7 +16,7 @@ app = App(name="failures", help="Records that wait for something: list, show, re
 
 
 async def _waiting(here: "Opened", flow: str | None, cause: str | None, older: timedelta | None) -> "list[Link]":
-    from ml_connector.use_cases.run_flow import ATTENTION
+    from ml_connector.use_cases.booking import ATTENTION
 
     found = await here.store.links.standing(flow, ATTENTION)
     now = here.world.clock.now()
