@@ -213,13 +213,20 @@ def changes_made(encoded: bytes) -> tuple[Change, ...]:
     return tuple([Change(field=name, new=value) for name, value in told.items()])
 
 
-def told(value: Any) -> Any:
-    """A field's value as the audit keeps it: JSON-ready; None where nothing is known."""
-    return None if value is UNSET else msgspec.to_builtins(value, enc_hook=_encode_extra)
+def told(value: Any, path: str = "") -> Any:
+    """A field's value as the audit keeps it: JSON-ready (custom ones carry their type along); None where nothing is known."""
+    if value is UNSET:
+        return None
+    return _typed_part(value) if path.startswith("extra.") else msgspec.to_builtins(value, enc_hook=_encode_extra)
+
+
+def untold(kind: Kind, path: str, value: Any) -> Any:
+    """The field's value again, of one that ``told`` made JSON-ready."""
+    head, _, rest = path.partition(".")
+    said = {head: {rest: value} if rest else value}
+    return value_at(decode(kind, msgspec.json.encode(said)), path)
 
 
 def _told_at(entity: Entity, path: str) -> Any:
     value = value_at(entity, path)
-    if value is UNSET:
-        return UNSET
-    return _typed_part(value) if path.startswith("extra.") else told(value)
+    return UNSET if value is UNSET else told(value, path)

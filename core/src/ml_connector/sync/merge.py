@@ -42,12 +42,22 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
         return self.to_left if side == "left" else self.to_right
 
 
-def merge(flow: Flow, left: View, right: View, *, newer: Side | None = None, chosen: Entity | None = None) -> Merged:
+def merge(
+    flow: Flow,
+    left: View,
+    right: View,
+    *,
+    newer: Side | None = None,
+    chosen: Entity | None = None,
+    take: Side | None = None,
+) -> Merged:
     """Merge what changed on either side since they last agreed.
 
     ``newer`` is the side whose record was changed later, where both tell. ``chosen`` holds values that a person gave: they are
-    everybody's, whatever the sides say.
+    everybody's, whatever the sides say; ``take`` is the side that a person let win this time.
     """
+    if take is not None:
+        flow = msgspec.structs.replace(flow, owner=take, owners={})
     if left.now == left.base and right.now == right.base and chosen is None:
         return Merged(entity=left.now)
     found = _Lists(left.now)
@@ -157,7 +167,7 @@ class _Lists:
 
     def take(self, path: str, verdict: Verdict, rule: str, agreed: Any, is_left: Any, is_right: Any) -> None:
         if verdict == "clash":
-            was, left, right = (content.told(value) for value in (agreed, is_left, is_right))
+            was, left, right = (content.told(value, path) for value in (agreed, is_left, is_right))
             self.clashes.append(Clash(field=path, agreed=was, left=left, right=right))
             return
         self._values[path] = is_right if verdict == "right" or is_left is UNSET else is_left

@@ -16,7 +16,7 @@ from ml_connector.ports.source import Source
 from ml_connector.ports.state import Action, Change, Clash, End, Link, Trouble
 from ml_connector.sync import content, turns
 from ml_connector.sync.crosswalk import Crosswalk
-from ml_connector.sync.instead import chosen
+from ml_connector.sync.instead import chosen, taken
 from ml_connector.sync.job import Job, Merging, Names
 from ml_connector.sync.merge import Merged, View, merge
 from ml_connector.sync.rules import There, leave
@@ -106,7 +106,7 @@ class TwoWay:
         bases = {side: _base(link, side, way) for side in (way.near, way.far)}
         views = {way.near: View(bases[way.near], near), way.far: View(bases[way.far], there.entity)}
         newer = self._newer(job.record, there.record)
-        merged = merge(flow, views["left"], views["right"], newer=newer, chosen=chosen(link, way.kind))
+        merged = merge(flow, views["left"], views["right"], newer=newer, chosen=chosen(link, way.kind), take=taken(link))
         halted = turns.stopped(link.turns)
         lists = {
             side: tuple(path for path in merged.to(side) if self._stores(side, path) and path not in halted)
@@ -243,7 +243,7 @@ class TwoWay:
 
 
 def _halted(path: str, views: Mapping[Side, View]) -> Clash:
-    left, right = (content.told(content.value_at(views[side].now, path)) for side in ("left", "right"))
+    left, right = (content.told(content.value_at(views[side].now, path), path) for side in ("left", "right"))
     return Clash(field=path, agreed=HALTED, left=left, right=right)
 
 

@@ -14,6 +14,7 @@ from ml_connector.errors import ConfigError
 
 if TYPE_CHECKING:
     from ml_connector.flows import Flow
+    from ml_connector.ports.state import Run
     from ml_connector_adapters.config import Workspace
     from ml_connector_adapters.runner.container import Opened
 
@@ -48,6 +49,26 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     widths = [max(len(row[column]) for row in [list(headings), *cells]) for column in range(len(headings))]
     for row in [list(headings), *cells]:
         answer("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+TERMS = ("read", "written", "unchanged", "echoed", "skipped", "parked", "rejected", "conflicted", "unknown")
+
+
+def ledger(runs: "Iterable[Run]") -> None:
+    """The runs' counts, one row each."""
+    table(
+        ("flow", "outcome", *TERMS, "trace"),
+        [(each.flow, each.outcome, *(getattr(each.counts, term) for term in TERMS), each.trace_id) for each in runs],
+    )
+
+
+def shown(value: Any) -> str:
+    """A field's value as the audit keeps it, for people."""
+    import msgspec
+
+    if value is msgspec.UNSET or value == "UNSET":
+        return "(unknown)"
+    return msgspec.json.encode(value).decode()
 
 
 def workspaces(config: Path | None) -> "list[Workspace]":

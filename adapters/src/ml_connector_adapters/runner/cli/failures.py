@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from ml_connector.errors import ConfigError
-from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, table
+from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, shown, table
 
 if TYPE_CHECKING:
     from ml_connector.ports.state import Link
@@ -104,6 +104,7 @@ def show(failure: str, /, *, json: Json = False, config: Config = None) -> int:
     async def task() -> int:
         async with opened(config) as here:
             [link] = await _named(here, (failure,))
+            left, right = next((flow.left, flow.right) for flow in here.workspace.flows if flow.name == link.flow)
         if json:
             answer_json(_told(link))
             return 0
@@ -111,6 +112,9 @@ def show(failure: str, /, *, json: Json = False, config: Config = None) -> int:
         answer(f"  ids: {link.left.id or 'none'} → {link.right.id or 'none'}")
         if link.trouble is not None:
             answer(f"  {_cause(link)}")
+            for clash in link.trouble.clashes:
+                sides = f"{left} {shown(clash.left)}, {right} {shown(clash.right)}"
+                answer(f"  {clash.field}: {sides}, agreed {shown(clash.agreed)}")
             answer(f"  since {link.trouble.since:%Y-%m-%d %H:%M:%S}Z, attempts {link.trouble.attempts}")
             answer(f"  what to do: {link.trouble.fix or 'correct the record at its source'}; then: failures retry {link.id}")
         return 0
@@ -122,9 +126,22 @@ def show(failure: str, /, *, json: Json = False, config: Config = None) -> int:
 def retry(
     *failures: str,
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    values: Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=False)] = (),
+    take: str | None = None,
     config: Config = None,
 ) -> int:
-    """Try records again now: read anew at the source, written through the same pipeline."""
+    """Try records again now: read anew at the source, written through the same pipeline.
+
+    Parameters
+    ----------
+    every
+        Everything that waits.
+    values
+        FIELD=VALUE, once or more: use this in place of what the source says, until the source says something new; in a two-way
+        flow both sides get it. An empty value clears.
+    take
+        The connection whose values win the clash that waits.
+    """
 
     async def task() -> int:
         from ml_connector_adapters.runner.worker import exit_code
@@ -133,6 +150,7 @@ def retry(
             raise ConfigError("which ones?", fix="Name their ids, or say --all")
         async with opened(config) as here:
             links = await (_waiting(here, None, None, None) if every else _named(here, failures))
+            await _decide(here, links, values, take)
             await here.store.links.mark_due([link.id for link in links])
             names = {link.flow for link in links}
             results = [await here.worker.run(flow) for flow in here.workspace.flows if flow.name in names]
@@ -145,6 +163,27 @@ def retry(
         return exit_code(results) or (1 if still else 0)
 
     return run(task)
+
+
+async def _decide(here: "Opened", links: "list[Link]", values: tuple[str, ...], take: str | None) -> None:
+    """Keep what the person gave with the links, flow by flow; all of it is checked before any of it is kept."""
+    from ml_connector.use_cases.mend import given, mend
+
+    if not values and take is None:
+        return
+    if bad := [each for each in values if "=" not in each]:
+        raise ConfigError(f'--set "{bad[0]}" is not FIELD=VALUE', fix='Say: --set phone="+46 8 1"')
+    texts = {field.strip(): value for field, _, value in (each.partition("=") for each in values)}
+    flows = {flow.name: flow for flow in here.workspace.flows}
+    entities = {name: given(flows[name].target, texts) if texts else None for name in {link.flow for link in links}}
+    for name in entities:
+        if take is not None and (not flows[name].two_way or take not in (flows[name].left, flows[name].right)):
+            raise ConfigError(f"--take {take}: flows.{name} has no such side to choose", fix="Leave it out")
+    for name, entity in entities.items():
+        flow = flows[name]
+        side = None if take is None else "left" if take == flow.left else "right"
+        mine = [link for link in links if link.flow == name]
+        await mend(flow, mine, here.world, values=entity, take=side)  # type: ignore[arg-type]
 
 
 @app.command

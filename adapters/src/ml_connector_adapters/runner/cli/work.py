@@ -18,9 +18,9 @@ from ml_connector_adapters.runner.cli.common import (
     answer_json,
     chosen,
     complain,
+    ledger,
     opened,
     run,
-    table,
     workspaces,
 )
 
@@ -84,6 +84,7 @@ def sync(
     *flows: str,
     full: bool = False,
     since: datetime | None = None,
+    create_all: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
     config: Config = None,
 ) -> int:
@@ -97,6 +98,8 @@ def sync(
         Read every record anew instead of what changed.
     since
         Read again what changed since this time (ISO 8601; UTC unless it says otherwise).
+    create_all
+        Create what has no counterpart although the target held records before the first load; without it they wait for match.
     """
 
     async def task() -> int:
@@ -108,7 +111,9 @@ def sync(
             with _stopping(stop):
                 for flow in chosen(here.workspace.flows, flows):
                     with _progress(flow.name) as watch:
-                        result = await here.worker.run(flow, full=full, since=_aware(since), stop=stop, started=watch)
+                        result = await here.worker.run(
+                            flow, full=full, since=_aware(since), create_all=create_all, stop=stop, started=watch
+                        )
                     results.append(result)
                     if result.error is not None:
                         complain(str(result.error))
@@ -119,20 +124,10 @@ def sync(
         if json:
             answer_json([{"flow": each.flow, "run": each.run, "error": str(each.error or "")} for each in results])
         else:
-            _ledger([result.run for result in results if result.run is not None])
+            ledger([result.run for result in results if result.run is not None])
         return 130 if stop.is_set() else exit_code(results)
 
     return run(task)
-
-
-TERMS = ("read", "written", "unchanged", "echoed", "skipped", "parked", "rejected", "conflicted", "unknown")
-
-
-def _ledger(runs: "list[Run]") -> None:
-    table(
-        ("flow", "outcome", *TERMS, "trace"),
-        [(run.flow, run.outcome, *(getattr(run.counts, term) for term in TERMS), run.trace_id) for run in runs],
-    )
 
 
 def _aware(when: datetime | None) -> datetime | None:
@@ -230,7 +225,7 @@ def replay(
         for result in results:
             if result.error is not None:
                 complain(str(result.error))
-        _ledger([result.run for result in results if result.run is not None])
+        ledger([result.run for result in results if result.run is not None])
         return exit_code(results)
 
     return run(task)
