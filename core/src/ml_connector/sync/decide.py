@@ -49,6 +49,8 @@ def decide(flow: Flow, desired: Entity, link: Link | None, held: Entity | None) 
     if link is None or link.right.id is None:
         return Make("new") if flow.creates else Skip('not there, and the flow has writes = "update"')
     drift = drift_of(link)
+    if not drift and link.agreed is not None and content.encode(desired) == link.agreed:
+        return Leave()
     agreed = content.decode(flow.target, link.agreed) if link.agreed else held
     changed = content.changed_fields(desired, agreed)
     if not changed and not (drift and flow.drift == "restore"):

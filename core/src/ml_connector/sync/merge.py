@@ -19,6 +19,7 @@ Verdict: TypeAlias = Literal["left", "right", "same", "clash"]
 """Whose value both shall have: one side's, whichever (they are alike), or a person must say."""
 
 _EMPTY: Final = (UNSET, None, "", ())
+_COMPOSED: Final = (Address, Extra)
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +67,7 @@ def merge(
             value = content.value_at(chosen, path)
             has: dict[Side, Any] = {"left": is_left, "right": is_right}
             found.owe(path, value, [side for side in has if has[side] != value], "a person chose")
-        elif path == "lines" and isinstance(is_left, tuple) and isinstance(is_right, tuple):
+        elif path == "lines" and _both_have_lines(was_left, is_left, was_right, is_right):
             _take_lines(flow, found, was_left, is_left, was_right, is_right, newer)
         else:
             verdict, rule = _verdict(flow, path, was_left, is_left, was_right, is_right, newer)
@@ -76,26 +77,31 @@ def merge(
 
 def _moved(left: View, right: View, chosen: Entity | None) -> Iterator[tuple[str, Any, Any, Any, Any]]:
     """(path, left's base, left now, right's base, right now) of each path that either side changed, or that a person chose."""
-    nothing = (UNSET,) * len(left.now.__struct_fields__)
-    was_left = nothing if left.base is None else msgspec.structs.astuple(left.base)
-    was_right = nothing if right.base is None else msgspec.structs.astuple(right.base)
-    picked = nothing if chosen is None else msgspec.structs.astuple(chosen)
-    rows = zip(
-        left.now.__struct_fields__,
-        was_left,
-        msgspec.structs.astuple(left.now),
-        was_right,
-        msgspec.structs.astuple(right.now),
-        picked,
-        strict=True,
-    )
-    for name, a, is_a, b, is_b, pick in rows:
-        if (is_a is a or is_a == a) and (is_b is b or is_b == b) and pick is UNSET:
-            continue
-        if any(isinstance(part, (Address, Extra)) for part in (a, is_a, b, is_b, pick)):
-            yield from _parts(name, a, is_a, b, is_b, pick)
-        elif _changed(a, is_a) or _changed(b, is_b) or pick is not UNSET:
-            yield name, a, is_a, b, is_b
+    names = left.now.__struct_fields__
+    nothing = (UNSET,) * len(names)
+    was_left, is_left = _values(left.base, nothing), msgspec.structs.astuple(left.now)
+    was_right, is_right = _values(right.base, nothing), msgspec.structs.astuple(right.now)
+    picked = _values(chosen, nothing)
+    places = {*_differing(left, was_left, is_left), *_differing(right, was_right, is_right)}
+    if chosen is not None:
+        places |= {place for place, pick in enumerate(picked) if pick is not UNSET}
+    for place in sorted(places):
+        row = was_left[place], is_left[place], was_right[place], is_right[place]
+        if any(type(part) in _COMPOSED for part in row) or type(picked[place]) in _COMPOSED:
+            yield from _parts(names[place], *row, picked[place])
+        elif _changed(row[0], row[1]) or _changed(row[2], row[3]) or picked[place] is not UNSET:
+            yield names[place], *row
+
+
+def _values(entity: Entity | None, nothing: tuple[Any, ...]) -> tuple[Any, ...]:
+    return nothing if entity is None else msgspec.structs.astuple(entity)
+
+
+def _differing(view: View, was: tuple[Any, ...], now: tuple[Any, ...]) -> list[int]:
+    """Places of the fields in which the side is not as it was. Most sides are as they were, and that is soon seen."""
+    if view.now == view.base:
+        return []
+    return [place for place, (a, b) in enumerate(zip(was, now, strict=True)) if a is not b and a != b]
 
 
 def _parts(name: str, *values: Any) -> Iterator[tuple[str, Any, Any, Any, Any]]:
@@ -141,6 +147,15 @@ def settle(flow: Flow, path: str, newer: Side | None) -> tuple[Verdict, str]:
         assert newer is not None
         return newer, f"changed on both sides, newest: {flow.connection(newer)}"
     return owner, f"changed on both sides, owner: {flow.connection(owner)}"
+
+
+def _both_have_lines(was_left: Any, is_left: Any, was_right: Any, is_right: Any) -> bool:
+    """Whether both sides' lines are to be heard: both changed them, or nobody knows who did."""
+    if not isinstance(is_left, tuple) or not isinstance(is_right, tuple):
+        return False
+    if was_left is UNSET or was_right is UNSET:
+        return bool(is_left and is_right)
+    return is_left != was_left and is_right != was_right
 
 
 def _take_lines(
