@@ -113,14 +113,14 @@ async def seed(flow: Flow, ends: Ends, world: World, rows: Sequence[tuple[str, P
             raise ConfigError(mistakes[0], mistakes=tuple(mistakes))
         seeds = Seeds()
         batch = Settlement(run=run)
-        waiting = {link.end(way.near).id: link for way in ways(flow) async for link in _held(flow, world, way)}
+        waiting = {(way.near, way.near_end(link).id): link for way in ways(flow) async for link in _held(flow, world, way)}
         for _, row in rows:
             if row.decision == "":
                 seeds.undecided += 1
             elif row.decision == "create":
                 seeds.creates += 1
             else:
-                stood = waiting.get(row.left_id) or waiting.get(row.right_id)
+                stood = waiting.get(("left", row.left_id)) or waiting.get(("right", row.right_id))
                 link = _link(flow, world, row, found, stood)
                 batch.links.append(link)
                 batch.audit.append(_told(flow, run, world, link, row))
