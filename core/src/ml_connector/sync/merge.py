@@ -155,7 +155,7 @@ def _both_have_lines(was_left: Any, is_left: Any, was_right: Any, is_right: Any)
         return False
     if was_left is UNSET or was_right is UNSET:
         return bool(is_left and is_right)
-    return is_left != was_left and is_right != was_right
+    return bool(is_left != was_left and is_right != was_right)
 
 
 def _take_lines(

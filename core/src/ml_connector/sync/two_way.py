@@ -139,7 +139,7 @@ class TwoWay:
 
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         assert job.merging is not None
-        creates, wanted, rule = job.creates, job.names, job.rule
+        creates, wanted, rule, sent = job.creates, job.names, job.rule, self.changes(job)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         self._merge(job, job.merging.near.now, job.merging.names, there)
         job.rule = job.rule or rule
@@ -148,8 +148,8 @@ class TwoWay:
         if landed:
             job.names = wanted
             self.written(job, "created" if creates else "updated", there.entity)
+            job.changes = sent
             return
-        assert job.merging is not None
         self._agree(job, job.merging, (), None)
         leave(job)
         self._owe(job)

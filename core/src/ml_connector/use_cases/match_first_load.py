@@ -56,8 +56,8 @@ async def propose(flow: Flow, ends: Ends, world: World) -> AsyncIterator[Proposa
             }
             found = await matcher.matches(entities)
             for record in records:
-                if record.id not in found or (way.near == "right" and record.id in claimed):
-                    continue
+                if record.id not in found or (way.near == "right" and found[record.id].fit != "none"):
+                    continue  # what a record of the left matches was told with that one
                 yield _proposal(way, record, found[record.id], claimed)
 
 
