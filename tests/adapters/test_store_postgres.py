@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from ml_connector.errors import ConfigError, LeaseHeld, Unavailable
 from ml_connector.ports.state import Settlement
@@ -18,7 +19,7 @@ from ml_connector_adapters.store.leases import hold
 
 sys.path.append(str(Path(__file__).parent))
 
-from store_world import Postgres, entry, keep, link
+from store_world import KEY, Postgres, entry, keep, link
 
 
 @pytest.fixture
@@ -62,6 +63,39 @@ async def test_a_transaction_that_the_servers_restart_cut_off_is_an_outage_and_n
     assert await store.links.by_number("10042") == []
 
 
+async def test_connections_that_a_restart_of_the_server_closed_are_replaced_without_a_word(
+    store: Store, postgres: Postgres
+) -> None:
+    lease = await keep(store)
+    postgres.stop()
+    postgres.start()
+    await asyncio.sleep(0.1)
+    assert await store.links.tally("orders") == {}
+    await store.settle(lease, Settlement(links=[link()]))
+
+
+async def test_a_lock_that_somebody_keeps_for_too_long_is_an_outage_in_words(store: Store, url: str) -> None:
+    lease = await keep(store)
+    async with open_store(f"{url}&lock_timeout=100ms", clock=ManualClock()) as other, store.database.writing() as connection:
+        await hold(connection, lease)
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await other.leases.release(lease)
+
+
+@pytest.mark.parametrize("state", ["08006", "25006", "40P01", "40001", "53100", "53300", "55P03", "57P01", "57P03", "58030"])
+async def test_what_passes_by_itself_is_an_outage(store: Store, state: str) -> None:
+    with pytest.raises(Unavailable, match="the server's words"):
+        async with store.database.writing() as connection:
+            await connection.execute(text(f"DO $$ BEGIN RAISE 'the server''s words' USING ERRCODE = '{state}'; END $$"))
+
+
+@pytest.mark.parametrize("state", ["42P01", "22021", "23505"])
+async def test_what_would_fail_again_is_no_outage(store: Store, state: str) -> None:
+    with pytest.raises(DBAPIError, match="the server's words"):
+        async with store.database.writing() as connection:
+            await connection.execute(text(f"DO $$ BEGIN RAISE 'the server''s words' USING ERRCODE = '{state}'; END $$"))
+
+
 async def test_a_process_that_froze_inside_a_transaction_holds_the_others_up_for_a_while_only(url: str, store: Store) -> None:
     impatient = f"{url}&idle_in_transaction_session_timeout=300ms"
     async with open_store(impatient, clock=ManualClock()) as frozen:
@@ -98,6 +132,25 @@ async def test_an_operator_who_touches_the_records_of_a_settlement_never_waits_i
             store.links.dismiss(ids[::-1]),
         )
     assert sum((await store.links.tally("orders")).values()) == 400
+
+
+async def test_of_two_machines_with_different_master_keys_one_seals_and_the_other_is_told(url: str) -> None:
+    async def put(store: Store, name: str) -> str:
+        async with store.database.writing() as connection:
+            try:
+                await store.safe.put(connection, "secret", name, b"value")
+            except ConfigError as error:
+                return str(error)
+        return "sealed"
+
+    keys = ({"ML_CONNECTOR_KEY": KEY}, {"ML_CONNECTOR_KEY": KEY[::-1].lstrip("=") + "="})
+    async with (
+        open_store(url, clock=ManualClock(), environ=keys[0]) as ours,
+        open_store(url, clock=ManualClock(), environ=keys[1]) as theirs,
+    ):
+        told = await asyncio.gather(*(put(store, f"{n}") for n in range(4) for store in (ours, theirs)))
+        assert {frozenset(told[::2]), frozenset(told[1::2])} > {frozenset({"sealed"})}
+        assert told.count("sealed") == 4 and all("not the one" in each for each in told if each != "sealed")
 
 
 async def test_of_a_link_that_is_settled_twice_in_one_batch_the_last_word_counts(store: Store) -> None:

@@ -26,10 +26,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy import (
-    cast as cast_to,
-)
-from sqlalchemy.dialects import sqlite as dialect
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -87,7 +84,9 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
     path = sqlite_path(url)
     if path is None:
         connect = partial(postgres.connect, postgres.dsn(url))
-        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True, async_creator=connect)
+        engine = create_async_engine(url, hide_parameters=True, pool_recycle=postgres.RECYCLE_S, async_creator=connect)
+        event.listen(engine.sync_engine, "checkout", postgres.refuse_closed)
+        return engine
     name = str(path)
     if read_only:
         # Even a reader leaves files beside a state in WAL mode, unless it may take it for immutable: nobody has it open then.
@@ -174,12 +173,12 @@ class Database:
         """Now, in microseconds, by the one clock that all processes of the state share: the server's, or this machine's."""
         if self._sqlite:
             return literal(to_micros(self.clock.now()))
-        return cast_to(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+        return (func.extract("epoch", func.clock_timestamp()) * 1_000_000).cast(BigInteger)
 
     def insert(self, table: Table) -> Any:
         """The dialect's own insert, which alone knows ``on_conflict_…``."""
         if self._sqlite:
-            return dialect.insert(table)
+            return sqlite_insert(table)
         from sqlalchemy.dialects import postgresql  # half a tenth of a second, which the default need not pay
 
         return postgresql.insert(table)

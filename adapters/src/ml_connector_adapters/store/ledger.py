@@ -18,7 +18,8 @@ from ml_connector_adapters.store.engine import CHUNK, Database, whole
 from ml_connector_adapters.store.tables import AUDIT, HEADS, RUNS, from_micros, to_micros
 
 CHAIN: Final = "audit"
-_START: Final = "0" * 64
+START: Final = "0" * 64
+"""The hash before the first entry."""
 
 _HEAD: Final = select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN).with_for_update()
 _MOVE_HEAD: Final = update(HEADS).where(HEADS.c.chain == CHAIN)
@@ -94,7 +95,7 @@ class SqlLedger:
         async with self._db.reading() as connection:
             end, end_hash = (await connection.execute(select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN))).one()
             count = (await connection.execute(select(func.count()).select_from(AUDIT).where(AUDIT.c.seq <= end))).scalar_one()
-        seq, last = 0, _START
+        seq, last = 0, START
         async for row in self._pages(select(AUDIT).where(AUDIT.c.seq <= end), 0):
             stored = {name: value for name, value in row.items() if name != "hash"}
             last = _hash(last, stored)
@@ -113,6 +114,11 @@ class SqlLedger:
                 yield row
             more = len(page) == CHUNK
             after = page[-1]["seq"] if page else after
+
+
+def chained(before: str, seq: int, entry: AuditEntry) -> str:
+    """The hash that ``append`` gives the entry as number ``seq``, behind one with the hash ``before``."""
+    return _hash(before, _row(seq, entry))
 
 
 def _hash(before: str, row: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from ml_connector.errors import ConfigError
 
@@ -23,6 +23,9 @@ _SETTINGS: Final = {
 _CONNECT_S: Final = 10
 _ANSWER_S: Final = 300
 """Longer than any statement takes; whoever waits longer talks to a server that vanished without a word."""
+
+RECYCLE_S: Final = 300
+"""Age at which a connection is replaced: between here and there, something may forget those that were idle for as long."""
 
 _OUTAGES: Final = {
     "08": "connections",
@@ -55,6 +58,12 @@ async def connect(dsn: str) -> Any:
     import asyncpg  # type: ignore[import-untyped]
 
     return await asyncpg.connect(dsn, timeout=_CONNECT_S, command_timeout=_ANSWER_S)
+
+
+def refuse_closed(connection: Any, record: object, proxy: object) -> None:
+    """Have the pool replace a connection that the server closed meanwhile. The driver knows; to ask would be three trips."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def outage(error: Exception) -> str | None:

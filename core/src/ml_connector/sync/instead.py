@@ -12,7 +12,6 @@ from ml_connector.domain import ENTITIES, Entity, Kind, Side
 from ml_connector.ports.state import Link
 from ml_connector.sync import content
 
-
 _NOTHING: Final = msgspec.Raw(b"")
 
 

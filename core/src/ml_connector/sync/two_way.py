@@ -71,15 +71,18 @@ class TwoWay:
             return
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         self._merge(job, near, names, there)
-        if job.names:
-            return
+        if not job.names:
+            self._rest(job)
+
+    def _rest(self, job: Job) -> None:
+        """There is nothing for this way to write."""
         assert job.merging is not None
         self._agree(job, job.merging, (), None)
-        if not job.merging.merged.clashes:
-            leave(job)
-            self._owe(job)
-        else:
+        if job.merging.merged.clashes:
             self._clash(job)
+        else:
+            leave(job)
+        self._owe(job)
 
     def _alone(self, job: Job, near: Entity, names: Names) -> None:
         """There is no counterpart, as far as anybody knows."""
@@ -149,10 +152,8 @@ class TwoWay:
             job.names = wanted
             self.written(job, "created" if creates else "updated", there.entity)
             job.changes = sent
-            return
-        self._agree(job, job.merging, (), None)
-        leave(job)
-        self._owe(job)
+        else:
+            self._rest(job)
 
     def changes(self, job: Job) -> tuple[Change, ...]:
         assert job.merging is not None
@@ -217,7 +218,6 @@ class TwoWay:
         job.link = msgspec.structs.replace(job.link, standing="conflicted")
         job.changes = tuple(Change(field=clash.field, old=clash.left, new=clash.right) for clash in trouble.clashes)
         job.end("conflicted", "conflicted" if news else None, reason=trouble.reason, trouble=trouble)
-        self._owe(job)
 
     def _trouble(self, clashes: Sequence[Clash]) -> Trouble:
         flow = self.way.flow

@@ -1,20 +1,18 @@
-"""Commands that look at what happened: status, explain, audit."""
+"""Commands that look at how things stand and how they came to: status, explain."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ml_connector.errors import ConfigError
-from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, table
+from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, shown, table
 
 if TYPE_CHECKING:
-    from ml_connector.ports.state import AuditRecord
-    from ml_connector.use_cases.explain import Chapter
+    from ml_connector.domain import Kind
+    from ml_connector.flows import Flow
+    from ml_connector.use_cases.explain import Chapter, Event, Field, Held
     from ml_connector_adapters.runner.container import Opened
-
-audit_app = App(name="audit", help="The audit trail: export it, verify its hash chain.")
 
 
 def register(app: App) -> None:
@@ -51,7 +49,7 @@ def status(*, watch: bool = False, json: Json = False, config: Config = None) ->
 
 
 async def _status(here: "Opened") -> dict[str, Any]:
-    from ml_connector.use_cases.run_flow import ATTENTION
+    from ml_connector.use_cases.booking import ATTENTION
     from ml_connector_adapters.runner.schedule import next_due
 
     now = here.world.clock.now()
@@ -112,8 +110,18 @@ def _show_status(told: dict[str, Any]) -> None:
         answer(f"{each['connection']}: {'PAUSED: ' + each['paused'] if each['paused'] else 'open'}, {token}{channel}")
 
 
+def known_kind(kind: str) -> "Kind":
+    """The word as a kind of record. Raises ConfigError."""
+    from ml_connector.domain import ENTITIES
+
+    found = next((each for each in ENTITIES if each == kind), None)
+    if found is None:
+        raise ConfigError(f'"{kind}" is no kind of record', fix=f"There are: {', '.join(ENTITIES)}")
+    return found
+
+
 def explain(kind: str, number: str, field: str | None = None, /, *, json: Json = False, config: Config = None) -> int:
-    """One record's story: where it stands, and every change with who, when, under which rule, in which trace.
+    """One record's story: what either side holds and whose edit that was, and every change with who, when, why, in which trace.
 
     Parameters
     ----------
@@ -122,17 +130,17 @@ def explain(kind: str, number: str, field: str | None = None, /, *, json: Json =
     number
         The business number, as people quote it.
     field
-        Only changes of this field.
+        Only this field of the target (stage, billing, extra.Region …).
     """
 
     async def task() -> int:
-        from ml_connector.domain import ENTITIES
         from ml_connector.use_cases.explain import explain as tell
 
-        if kind not in ENTITIES:
-            raise ConfigError(f'"{kind}" is no kind of record', fix=f"There are: {', '.join(ENTITIES)}")
+        wanted = known_kind(kind)
         async with opened(config) as here:
-            chapters = await tell(kind, number, here.workspace.flows, here.store, field=field)
+            if field is not None:
+                _check_field(field, wanted, here.workspace.flows)
+            chapters = await tell(wanted, number, here.workspace.flows, here.store, field=field)
         if json:
             answer_json([_chapter(chapter) for chapter in chapters])
         elif not chapters:
@@ -145,97 +153,109 @@ def explain(kind: str, number: str, field: str | None = None, /, *, json: Json =
     return run(task)
 
 
+def _check_field(field: str, kind: "Kind", flows: "tuple[Flow, ...]") -> None:
+    """Raises ConfigError for a field that no target has that records of this kind become."""
+    from ml_connector.domain import ENTITIES
+    from ml_connector.flows.fields import misnamed
+    from ml_connector_adapters.words import nearest
+
+    targets = sorted({flow.target for flow in flows if kind in (flow.entity, flow.target)})
+    if targets and all(misnamed(field, target) is not None for target in targets):
+        raise ConfigError(f'{targets[0]} has no field "{field}"{nearest(field, ENTITIES[targets[0]].__struct_fields__)}')
+
+
 def _chapter(chapter: "Chapter") -> dict[str, Any]:
-    link = chapter.link
+    flow, link = chapter.flow, chapter.link
     return {
-        "flow": chapter.flow.name,
+        "flow": flow.name,
         "standing": link.standing,
-        chapter.flow.left: link.left,
-        chapter.flow.right: link.right,
+        flow.left: link.left.place,
+        flow.right: link.right.place,
         "trouble": link.trouble,
         "drift": chapter.drift,
-        "entries": [{"seq": record.seq, "hash": record.hash, **_told(record)} for record in chapter.entries],
+        "fields": [
+            {"field": each.field, "agreed": each.agreed, flow.left: each.left, flow.right: each.right, "clash": each.clash}
+            for each in chapter.fields
+        ],
+        "entries": [
+            {"seq": event.record.seq, "hash": event.record.hash, "by": event.by, "by_version": event.version, **_told(event)}
+            for event in chapter.events
+        ],
     }
 
 
-def _told(record: "AuditRecord") -> dict[str, Any]:
+def _told(event: "Event") -> dict[str, Any]:
     import msgspec
 
-    return msgspec.to_builtins(record.entry)  # type: ignore[no-any-return]
+    return msgspec.to_builtins(event.entry)  # type: ignore[no-any-return]
 
 
 def _show_chapter(chapter: "Chapter", field: str | None) -> None:
-    from ml_connector.sync import content
-    from ml_connector.sync.decide import DELETED
-
     flow, link = chapter.flow, chapter.link
     answer(f"{flow.name}: {link.standing}")
     answer(f"  {flow.left}: {flow.entity} {link.left.id or 'not there'} at version {link.left.version or 'unknown'}")
     answer(f"  {flow.right}: {flow.target} {link.right.id or 'not there'} at version {link.right.version or 'unknown'}")
-    if field is not None and link.agreed is not None:
-        for change in content.changes_between(None, content.decode(flow.target, link.agreed), [field]):
-            answer(f"  agreed {field}: {_value(change.new)}")
+    for each in chapter.fields:
+        if field is not None or each.differs:
+            _show_field(flow, each)
     if link.trouble is not None:
-        place = f"{link.trouble.field}: " if link.trouble.field else ""
+        place = f"{link.trouble.field}: " if link.trouble.field and not link.trouble.clashes else ""
         answer(f"  waits: {link.trouble.code}, {place}{link.trouble.reason}. {link.trouble.fix}".rstrip(". ") + ".")
-    if chapter.drift:
-        what = "deleted" if chapter.drift == (DELETED,) else "edited"
-        fields = "" if what == "deleted" else f": {', '.join(chapter.drift)}"
-        answer(f"  {what} at {flow.right}{fields}; {_drift_rule(flow.drift, flow.left)}")
-    for record in chapter.entries:
-        entry = record.entry
-        reason = f": {entry.reason}" if entry.reason else ""
-        answer(
-            f"  {entry.at:%Y-%m-%d %H:%M:%S}Z {entry.action}{reason} (rule: {entry.rule or flow.name}; trace {entry.trace_id})"
-        )
-        for change in entry.changes:
-            if field is None or change.field == field:
-                answer(f"    {change.field}: {_value(change.old)} → {_value(change.new)}")
+        for clash in link.trouble.clashes:
+            answer(f"    {clash.field}: {flow.left} says {shown(clash.left)}, {flow.right} says {shown(clash.right)}")
+        if link.trouble.clashes:
+            for choice in (f"--take {flow.left}", f"--take {flow.right}", "--set FIELD=VALUE"):
+                answer(f"    ml-connector failures retry {link.id} {choice}")
+    _show_drift(chapter)
+    for event in chapter.events:
+        _show_event(event, flow, field)
 
 
-def _drift_rule(rule: str, owner: str) -> str:
-    return "restored by the next run" if rule == "restore" else f"{owner} owns it and wins at its next change"
+def _show_field(flow: "Flow", told: "Field") -> None:
+    sides = ((flow.left, told.left), (flow.right, told.right))
+    if not told.differs and told.left.origin == told.right.origin:
+        answer(f"  {told.field}: {shown(told.left.value)} on both sides{_whose(told.left)}")
+        return
+    answer(f"  {told.field}: last agreed {shown(told.agreed)}")
+    for name, held in sides:
+        answer(f"    {name} holds {shown(held.value)}{_whose(held)}")
 
 
-def _value(value: Any) -> str:
-    import msgspec
-
-    if value is msgspec.UNSET or value == "UNSET":
-        return "(unknown)"
-    return msgspec.json.encode(value).decode()
-
-
-@audit_app.command
-def export(*, since: datetime | None = None, config: Config = None) -> int:
-    """Every entry as one JSON object a line, oldest first."""
-
-    async def task() -> int:
-        import msgspec
-
-        from ml_connector_adapters.runner.cli.work import _aware
-
-        async with opened(config) as here:
-            entries: AsyncIterator[AuditRecord] = here.store.ledger.entries(since=_aware(since))
-            async for record in entries:
-                answer(msgspec.json.encode({"seq": record.seq, "hash": record.hash, **_told(record)}).decode())
-        return 0
-
-    return run(task)
+def _whose(held: "Held") -> str:
+    if held.origin is None:
+        return ""
+    origin = held.origin
+    version = f" at version {origin.version}" if origin.version else ""
+    return f": set by {origin.by}{version}, {_time(origin.at)}, entry {origin.seq}"
 
 
-@audit_app.command
-def verify(*, config: Config = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Check the hash chain: a changed, removed or reordered entry is found."""
+def _show_drift(chapter: "Chapter") -> None:
+    from ml_connector.sync.decide import DELETED
 
-    async def task() -> int:
-        async with opened(config) as here:
-            count, broken = await here.store.ledger.verify()
-        if json:
-            answer_json({"entries": count, "first_broken": broken})
-        elif broken is None:
-            answer(f"{count} entries, the chain is whole")
-        else:
-            answer(f"the chain breaks at entry {broken}: it or its predecessor was changed, removed or moved")
-        return 0 if broken is None else 1
+    if not chapter.drift:
+        return
+    flow = chapter.flow
+    what = "deleted" if chapter.drift == (DELETED,) else "edited"
+    fields = "" if what == "deleted" else f": {', '.join(chapter.drift)}"
+    rule = "restored by the next run" if flow.drift == "restore" else f"{flow.left} owns it and wins at its next change"
+    answer(f"  {what} at {flow.right}{fields}; {rule}")
 
-    return run(task)
+
+def _show_event(event: "Event", flow: "Flow", field: str | None) -> None:
+    from ml_connector.sync.restore import WRITES
+    from ml_connector.use_cases.explain import about
+
+    entry = event.entry
+    place = f" at {flow.connection(entry.side)}" if entry.action in WRITES else ""
+    version = f" (version {event.version})" if event.version else ""
+    reason = f": {entry.reason}" if entry.reason else ""
+    answer(f"  {_time(entry.at)} {entry.action}{place}, by {event.by}{version}{reason}")
+    for change in entry.changes:
+        if field is None or about(change.field, field):
+            because = f" ({change.rule})" if isinstance(change.rule, str) else ""
+            answer(f"    {change.field}: {shown(change.old)} → {shown(change.new)}{because}")
+    answer(f"    entry {event.record.seq}, rule: {entry.rule or flow.name}; run {entry.run}, trace {entry.trace_id}")
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z"
