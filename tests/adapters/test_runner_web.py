@@ -124,3 +124,14 @@ async def test_metrics_are_in_the_form_that_prometheus_reads(receiver):
         answer = await client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
+
+
+async def test_a_proved_notice_that_cannot_be_kept_is_asked_for_again(receiver, monkeypatch):
+    async def away(*_):
+        raise Unavailable("the state is away")
+
+    request = await receiver.genuine()
+    monkeypatch.setattr(receiver.house.engine.state.inbox, "add", away)
+    async with receiver.open() as client:
+        answer = await client.post(f"/notices/{request.path_token}", content=request.body)
+    assert (answer.status_code, receiver.outcomes()) == (503, ["deferred"])

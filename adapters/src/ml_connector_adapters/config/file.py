@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -190,6 +191,8 @@ def _state(head: WorkspaceTable, file: Path, mistakes: Mistakes) -> str:
     state = head.state if head.state is not None else f"sqlite:///{head.name}.db"
     scheme, there, rest = state.partition("://")
     if there and scheme == "postgresql":
+        if find_spec("asyncpg") is None:
+            mistakes.add("workspace.state", "PostgreSQL's driver is missing. Run: pip install 'ml-connector[postgres]'")
         return state
     if scheme == "sqlite" and rest.startswith("/") and (name := rest[1:].partition("?")[0]) and name != ":memory:":
         absolute = (file.parent / name).resolve().as_posix()

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ml_connector.errors import NoticeRejected
+from ml_connector.errors import NoticeRejected, RetryLater
 from ml_connector.ports.notices import NoticeRequest
 from ml_connector.ports.telemetry import Telemetry
 from ml_connector_adapters.runner.service import Tenant
@@ -40,6 +40,10 @@ def application(tenants: Sequence[Tenant], telemetry: Telemetry) -> Starlette:
                 await tenant.notice(told)
             except NoticeRejected:
                 continue
+            except RetryLater as error:  # proved, and not kept: the vendor must send it again
+                log.warning("%s: a notice could not be kept: %s", tenant.name, error)
+                telemetry.count("ml_connector.notices", 1, outcome="deferred")
+                return PlainTextResponse("", 503)
             telemetry.count("ml_connector.notices", 1, outcome="accepted")
             return PlainTextResponse("", 200)
         telemetry.count("ml_connector.notices", 1, outcome="rejected")

@@ -160,6 +160,7 @@ class AuditRow(Base, table=True):
     left_version: str | None
     right_id: str | None
     right_version: str | None
+    side: str | None  # that was written; NULL: right
     rule: str = _text()
     reason: str = _text()
     changes: str | None = _text(null=True)

@@ -41,6 +41,7 @@ def upgrade() -> None:
     columns = ["flow", "waits_side", "waits_kind", "waits_key"]
     op.create_index("links_waits", "links", columns, sqlite_where=waits, postgresql_where=waits)
 
+    op.add_column("audit", sa.Column("side", sa.String(), nullable=True))
     op.add_column("intents", sa.Column("side", sa.String(), nullable=False, server_default="right"))
 
     op.alter_column("inbox", "kind", new_column_name="side")  # and its index with it
