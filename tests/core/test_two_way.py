@@ -9,6 +9,7 @@ from engine import Engine, customer
 from ml_connector.domain import Address, Extra
 from ml_connector.flows import Flow
 from ml_connector.ports.sink import Rejected
+from ml_connector.use_cases.replay import replay
 
 PARTIES = Flow(
     name="parties",
@@ -281,6 +282,12 @@ async def test_a_deletion_is_ignored_or_takes_the_counterpart_out_of_use_as_the_
     await engine.go()
     gone = engine.erp if where == "here" else engine.crm
     assert "C-100" not in {entity.number for entity in gone.records("account").values()}
+    await replay([engine.flow], engine.state, kind="account", numbers=["C-100"])
+    await engine.go()
+    [back] = [entity for entity in gone.records("account").values() if entity.number == "C-100"]
+    assert back.name == "anew"
+    assert (await engine.link("C-100", engine.flow)).standing == "agreed"
+    await engine.quiet()
 
 
 async def test_a_refused_write_leaves_the_edit_for_a_later_try(style: str) -> None:

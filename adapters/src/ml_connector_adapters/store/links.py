@@ -103,8 +103,9 @@ class SqlLinks:
 
     async def mark_due(self, ids: Sequence[str], *, again: bool = False) -> int:
         if again:
-            return await self._change(ids, update(LINKS).values(due=True, agreed=None))
-        return await self._change(ids, update(LINKS).values(due=True), LINKS.c.due.is_(False))
+            forgotten = dict.fromkeys(("agreed", "left_held", "right_held", "turns"))
+            return await self._change(ids, update(LINKS).values(due=True, **forgotten))
+        return await self._change(ids, update(LINKS).values(due=True, turns=None), LINKS.c.due.is_(False))
 
     async def dismiss(self, ids: Sequence[str]) -> int:
         nothing_to_tell = dict.fromkeys(("drift", "trouble", "trouble_since", "waits_side", "waits_kind", "waits_key"))

@@ -86,14 +86,11 @@ class TwoWay:
 
     def _alone(self, job: Job, near: Entity, names: Names) -> None:
         """There is no counterpart, as far as anybody knows."""
-        flow = self.way.flow
-        if job.there.id is not None:
+        asked = job.known is not None and job.known.standing == "gone" and job.known.due
+        if job.there.id is not None and not asked:
             self.lose(job)
             return
-        if not flow.creates:
-            job.link = msgspec.structs.replace(job.link, standing="skipped")
-            job.end("skipped", None, reason="not there, and the flow creates nothing")
-            return
+        job.remake = job.there.id is not None
         paths = tuple(path for path in content.changed_fields(near, None) if self._stores(self.way.far, path))
         job.desired = self._there(content.only(near, paths), names)
         job.rule, job.before, job.names = "new", None, ()

@@ -29,5 +29,6 @@ async def replay(
                 if record.entry.flow == flow.name:
                     ids.add(record.entry.link)
         if ids:
-            marked[flow.name] = await state.links.mark_due(sorted(ids), again=True)
+            # Two-way, what was agreed tells whose edit is whose: to forget it would be to take one side's for both.
+            marked[flow.name] = await state.links.mark_due(sorted(ids), again=not flow.two_way)
     return marked

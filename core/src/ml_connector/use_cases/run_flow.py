@@ -203,9 +203,14 @@ class _Run:
             links = {link.end(near).id or "": link for link in due[start : start + CHUNK]}
             records = await passage.source.fetch(list(links))
             there = {record.id for record in records}
-            gone = [one for one, link in links.items() if one not in there and link.standing == "gone"]
+            gone = [one for one, link in links.items() if one not in there and self._to_be_told_gone(link)]
             seen |= {*there, *gone}
             yield Batch(records=[*records, *(Record(id=one, entity=None, gone=True) for one in gone)])
+
+    def _to_be_told_gone(self, link: Link) -> bool:
+        """Two-way, a record that was dealt with as gone and is due all the same shall come back from the other side."""
+        dealt_with = self._flow.deletes == "ignore" or link.agreed is None
+        return link.standing == "gone" and not (self._flow.two_way and dealt_with)
 
     async def _read(self, passage: Passage, pipeline: Pipeline, *, anew: bool, since: datetime | None) -> bool:
         """One side, from where it was left to its end."""
