@@ -83,6 +83,21 @@ async def test_a_selection_tells_that_entries_are_missing_though_not_which() -> 
     assert verified(lines[:-1]).first_broken == 8
 
 
+async def test_in_a_selection_neighbours_must_fit_each_other() -> None:
+    lines = await exported(days(), only=Only(kinds=("deal",)))
+    forged = msgspec.structs.replace(days()[1], reason="as agreed")
+    given_ = {"reason": "as agreed", "before": "f" * 64, "hash": chained("f" * 64, 2, forged)}
+    assert verified(drawn_at(lines, 2, **given_)).first_broken == 2
+
+
+async def test_where_the_end_does_not_fit_it_says_why() -> None:
+    lines = await exported(days())
+    assert verified([*lines[:7], lines[8]]).what == "entry 7 is missing: the export ended at 7"
+    assert verified([*lines[:8], (await exported(days(6)))[-1]]).what == "entry 7 was put in: the export ended at 6"
+    behind = verified([*lines, lines[7]])
+    assert (behind.line, behind.what) == (10, "something was put behind the file's end")
+
+
 VALUES = {
     "at": "2026-01-05T08:00:01Z",
     "run": "run-9",

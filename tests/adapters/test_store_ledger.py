@@ -41,7 +41,16 @@ SWAP = (
         (["DELETE FROM audit WHERE seq = 9"], (8, 9)),
         (SWAP, (9, 4)),
     ],
-    ids=["changed", "moved in time", "emptied", "turned round", "removed", "removed and renumbered", "cut off the end", "reordered"],
+    ids=[
+        "changed",
+        "moved in time",
+        "emptied",
+        "turned round",
+        "removed",
+        "removed and renumbered",
+        "cut off the end",
+        "reordered",
+    ],
 )
 async def test_an_entry_that_was_touched_is_found(store: Store, deed: list[str], found: tuple[int, int]) -> None:
     await keep(store, audit=[entry(str(n)) for n in range(9)])
@@ -65,7 +74,9 @@ async def test_an_entry_comes_back_as_it_was_with_unknown_and_cleared_values_apa
         Change(field="total", old="12.50", new=["1.5", {"decimal": "2"}]),
         Change(field="x"),
     )
-    told = entry(changes=changes, rule="owner: ifs", reason="Größe > 3 „m“", side="left", at=MORNING + timedelta(microseconds=1))
+    told = entry(
+        changes=changes, rule="owner: ifs", reason="Größe > 3 „m“", side="left", at=MORNING + timedelta(microseconds=1)
+    )
     await keep(store, audit=[told])
     assert [record.entry async for record in store.ledger.entries()] == [told]
     assert await store.ledger.verify() == (1, None)

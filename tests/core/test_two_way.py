@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from engine import Engine, customer
 
-from ml_connector.domain import Address, Extra
+from ml_connector.domain import Account, Address, Extra
 from ml_connector.flows import Flow
 from ml_connector.ports.sink import Rejected
 from ml_connector.use_cases.replay import replay
@@ -299,3 +299,20 @@ async def test_a_refused_write_leaves_the_edit_for_a_later_try(style: str) -> No
     await engine.state.links.mark_due([(await engine.link("C-100", engine.flow)).id])
     assert (await engine.go()).outcome == "green"
     assert engine.over_there().name == "Acme AB"
+
+
+async def test_a_number_that_the_other_system_assigns_comes_back(style: str) -> None:
+    engine = Parties(style, msgspec.structs.replace(PARTIES, match=("number", "tax_id")))
+    engine.there_id = engine.crm.put(Account(name="New", tax_id="SE1"))
+    assigns = engine.erp.store
+
+    def numbered(entity: Any, *, by_us: bool, over: str | None = None) -> Any:
+        if over is None:
+            entity = msgspec.structs.replace(entity, number="K-1")
+        return assigns(entity, by_us=by_us, over=over)
+
+    engine.erp.store = numbered  # type: ignore[method-assign]
+    await engine.go()
+    assert engine.over_there().number == "K-1"
+    assert [entity.number for entity in engine.erp.records("account").values()] == ["K-1"]
+    await engine.quiet()

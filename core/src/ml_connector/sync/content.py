@@ -181,6 +181,11 @@ def strayed(agreed: Entity, theirs: Entity) -> list[str]:
     return names
 
 
+def is_empty(value: Any) -> bool:
+    """Not known, cleared, or nothing in it."""
+    return value is UNSET or value is None or value in ("", ())
+
+
 def tells(entity: Entity, path: str) -> bool:
     """Whether the entity says anything about the field at all."""
     return value_at(entity, path) is not UNSET

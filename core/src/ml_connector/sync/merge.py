@@ -18,7 +18,6 @@ from ml_connector.sync.lines import merge_lines
 Verdict: TypeAlias = Literal["left", "right", "same", "clash"]
 """Whose value both shall have: one side's, whichever (they are alike), or a person must say."""
 
-_EMPTY: Final = (UNSET, None, "", ())
 _COMPOSED: Final = (Address, Extra)
 
 
@@ -128,8 +127,8 @@ def _verdict(
     if content.alike(is_left, is_right):
         return "same", "both say the same"
     if was_left is UNSET or was_right is UNSET:  # first contact: nobody knows who changed what
-        if is_left in _EMPTY or is_right in _EMPTY:
-            side: Side = "right" if is_left in _EMPTY else "left"
+        if content.is_empty(is_left) or content.is_empty(is_right):
+            side: Side = "right" if content.is_empty(is_left) else "left"
             return side, f"empty at {flow.connection('left' if side == 'right' else 'right')}"
     elif not _changed(was_right, is_right):
         return "left", f"changed at {flow.left}"

@@ -72,21 +72,21 @@ class Preparer:
         return jobs
 
     def _link(self, record: Record, known: dict[str, Link], elsewhere: dict[str, str]) -> Link:
+        told = record.entity.number if record.entity is not None else None
+        number = told if isinstance(told, str) and told else None
         link = known.get(record.id)
-        if link is not None:
-            end = link.end(self._way.near)
-            return link.with_end(self._way.near, End(record.id, record.version, end.held))
-        number = record.entity.number if record.entity is not None else None
-        fresh = Link(
-            id=self._new_id(),
-            flow=self._flow.name,
-            number=number if isinstance(number, str) and number else record.id,
-            left=End(),
-            right=End(),
-            standing="in_doubt",
-        )
-        fresh = fresh.with_end(self._way.far, End(elsewhere.get(record.id)))
-        return fresh.with_end(self._way.near, End(record.id, record.version))
+        if link is None:
+            link = Link(
+                id=self._new_id(),
+                flow=self._flow.name,
+                number=number or record.id,
+                left=End(),
+                right=End(),
+                standing="in_doubt",
+            ).with_end(self._way.far, End(elsewhere.get(record.id)))
+        elif number is not None and number != link.number:  # people quote the one that it has now
+            link = msgspec.structs.replace(link, number=number)
+        return link.with_end(self._way.near, End(record.id, record.version, link.end(self._way.near).held))
 
     def _wanted(self, job: Job) -> Entity | None:
         """What the target shall hold, refs as they were read; None when the job ended here."""

@@ -172,6 +172,8 @@ class TwoWay:
             job.link = msgspec.structs.replace(job.link, standing="conflicted")
         job.end("written", action, trouble=self._trouble(clashes) if clashes else None)
         self._owe(job)
+        if action != "updated" and (learnt is None or self._gave(merging.near.now, learnt)):
+            job.link = msgspec.structs.replace(job.link, due=True)
 
     def lose(self, job: Job) -> None:
         """Deletions are not undone by an edit on the other side; a person who wants the record back says so."""
@@ -207,6 +209,15 @@ class TwoWay:
         assert job.merging is not None
         if job.merging.merged.to(self.way.near):
             job.link = msgspec.structs.replace(job.link, due=True)
+
+    def _gave(self, near: Entity, learnt: Entity) -> bool:
+        """Whether the vendor filled in what the near side lacks and can store: a number of its own, say."""
+        paths = content.changed_fields(learnt, near)
+        return any(
+            content.is_empty(content.value_at(near, path)) and not content.is_empty(content.value_at(learnt, path))
+            for path in paths
+            if self._stores(self.way.near, path)
+        )
 
     def _clash(self, job: Job) -> None:
         assert job.merging is not None

@@ -7,15 +7,13 @@ import msgspec
 
 from ml_connector.domain import UNSET, Entity, Instant, Kind, Side, Version
 from ml_connector.flows import Flow
-from ml_connector.ports.state import Action, AuditEntry, AuditRecord, Clash, Link, State
+from ml_connector.ports.state import AuditEntry, AuditRecord, Clash, Link, State
 from ml_connector.sync import content
 from ml_connector.sync.decide import DELETED, drift_of
 from ml_connector.sync.restore import WRITES
 
 PERSON: Final = "a person"
 """Who decided what no system said: by ``failures retry`` or by ``undo``."""
-_CARRIED: Final[frozenset[Action]] = WRITES - {"undone"}
-"""Outcomes that brought one side's edit to the other."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +163,7 @@ def _origin(flow: Flow, side: Side, events: Sequence[Event], path: str, *, waits
             return _origin_of(event, flow.connection(side), version, entry.reason)
         change = next((change for change in entry.changes if about(change.field, path)), None)
         here = entry.side == side and (entry.action in WRITES or entry.action == "drifted")
-        away = entry.side != side and entry.action in _CARRIED and event.by == flow.connection(side)
+        away = entry.side != side and entry.action in WRITES and event.by == flow.connection(side)
         if change is not None and (here or away):
             rule = change.rule if isinstance(change.rule, str) else entry.rule
             chosen = rule == "a person chose"

@@ -187,7 +187,8 @@ def _chapter(chapter: "Chapter") -> dict[str, Any]:
 def _told(event: "Event") -> dict[str, Any]:
     import msgspec
 
-    return msgspec.to_builtins(event.entry)  # type: ignore[no-any-return]
+    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.entry))
+    return told
 
 
 def _show_chapter(chapter: "Chapter", field: str | None) -> None:
@@ -201,10 +202,8 @@ def _show_chapter(chapter: "Chapter", field: str | None) -> None:
     if link.trouble is not None:
         place = f"{link.trouble.field}: " if link.trouble.field and not link.trouble.clashes else ""
         answer(f"  waits: {link.trouble.code}, {place}{link.trouble.reason}. {link.trouble.fix}".rstrip(". ") + ".")
-        for clash in link.trouble.clashes:
-            answer(f"    {clash.field}: {flow.left} says {shown(clash.left)}, {flow.right} says {shown(clash.right)}")
-        if link.trouble.clashes:
-            for choice in (f"--take {flow.left}", f"--take {flow.right}", "--set FIELD=VALUE"):
+        if clashing := [each.field for each in chapter.fields if each.clash is not None]:
+            for choice in (f"--take {flow.left}", f"--take {flow.right}", f"--set {clashing[0]}=VALUE"):
                 answer(f"    ml-connector failures retry {link.id} {choice}")
     _show_drift(chapter)
     for event in chapter.events:
@@ -243,13 +242,14 @@ def _show_drift(chapter: "Chapter") -> None:
 
 def _show_event(event: "Event", flow: "Flow", field: str | None) -> None:
     from ml_connector.sync.restore import WRITES
-    from ml_connector.use_cases.explain import about
+    from ml_connector.use_cases.explain import PERSON, about
 
     entry = event.entry
-    place = f" at {flow.connection(entry.side)}" if entry.action in WRITES else ""
     version = f" (version {event.version})" if event.version else ""
+    edit = "decided by a person" if event.by == PERSON else f"{event.by}'s edit{version}"
+    written = f" at {flow.connection(entry.side)}, {edit}" if entry.action in WRITES else ""
     reason = f": {entry.reason}" if entry.reason else ""
-    answer(f"  {_time(entry.at)} {entry.action}{place}, by {event.by}{version}{reason}")
+    answer(f"  {_time(entry.at)} {entry.action}{written}{reason}{version if entry.action == 'drifted' else ''}")
     for change in entry.changes:
         if field is None or about(change.field, field):
             because = f" ({change.rule})" if isinstance(change.rule, str) else ""
