@@ -1,9 +1,9 @@
 """Runs flows of one workspace and draws the consequences of how they end: pauses, resumptions, exit codes."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from ml_connector.use_cases.run_flow import run_flow
 from ml_connector_adapters.runner.blame import BlamedSink, blamed_source, culprit
 from ml_connector_adapters.runner.owner import is_dead
 
+T = TypeVar("T")
 PAUSE_S: Final = 60.0
 """How long a connection rests after an outage that names no time."""
 
@@ -87,19 +88,29 @@ class Worker:
             )
 
         try:
-            try:
-                run = await once()
-            except LeaseHeld as held:
-                if not is_dead(held.owner):
-                    raise
-                await self.world.state.leases.bury(flow.name, held.owner)
-                run = await once()
+            run = await self.booked(flow, once)
         except ConnectorError as error:
-            await self._pause(error)
             return Result(flow=flow.name, run=runs[0] if runs else None, error=error)
         for connection in (flow.left, flow.right):
             await self.world.state.pauses.resume(connection)
         return Result(flow=flow.name, run=run)
+
+    async def booked(self, flow: Flow, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that takes the flow's lease: a dead process's is taken over, a connection that refuses or is out pauses.
+
+        Raises what the work raises.
+        """
+        try:
+            try:
+                return await work()
+            except LeaseHeld as held:
+                if not is_dead(held.owner):
+                    raise
+                await self.world.state.leases.bury(flow.name, held.owner)
+                return await work()
+        except ConnectorError as error:
+            await self._pause(error)
+            raise
 
     def ends(self, flow: Flow) -> Ends:
         """What the flow works on. Raises ContractBroken when a connection lacks the ability."""

@@ -8,10 +8,12 @@ from ml_connector.testing.clock import ManualClock
 from ml_connector.testing.connection import MemoryFeed, MemorySink, MemorySweep, memory_connection
 from ml_connector.testing.lent import MemoryHost, MemorySecrets, MemoryTokens, SilentSpan, SilentTelemetry, memory_host
 from ml_connector.testing.notices import MemoryNotices
+from ml_connector.testing.shapes import Habits
 from ml_connector.testing.state import MemoryState
 from ml_connector.testing.system import MemorySystem
 
 __all__ = [
+    "Habits",
     "ManualClock",
     "MemoryFeed",
     "MemoryHost",

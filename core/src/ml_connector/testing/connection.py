@@ -173,7 +173,7 @@ class MemorySink:
             return self._set(present[0], write.entity)
         if (refusal := self._system.refuses(self._kind, write.entity, over=None)) is not None:
             return refusal
-        return _written(self._system.store(write.entity, by_us=True), created=True)
+        return written(self._system.store(write.entity, by_us=True), created=True)
 
     def _standing(self, write: Update | Remove) -> Row | Conflict:
         row = self._system.rows.get(write.id)
@@ -187,7 +187,7 @@ class MemorySink:
         entity = merged(row.entity, changes)
         if (refusal := self._system.refuses(self._kind, entity, over=row.id)) is not None:
             return refusal
-        return _written(self._system.store(entity, by_us=True, over=row.id))
+        return written(self._system.store(entity, by_us=True, over=row.id))
 
     def _retire(self, row: Row) -> Outcome:
         """Take the record out of use with whatever its kind has for that."""
@@ -213,5 +213,5 @@ def _record(row: Row) -> Record:
     )
 
 
-def _written(row: Row, *, created: bool = False) -> Written:
+def written(row: Row, *, created: bool = False) -> Written:
     return Written(id=row.id, version=str(row.version), changed_at=row.changed_at, created=created)

@@ -1,7 +1,6 @@
 """What the engine remembers, in memory: leases that fence, settlements that are taken whole or not at all, a chained audit."""
 
 import asyncio
-import copy
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -96,14 +95,14 @@ class MemoryLedger:
 
     async def start(self, run: Run) -> None:
         await asyncio.sleep(0)
-        self.runs[run.id] = copy.deepcopy(run)
+        self.runs[run.id] = _as_it_is(run)
 
     async def finish(self, run: Run) -> None:
         await self.start(run)
 
     async def last(self, flow: str, *, count: int = 1) -> list[Run]:
         await asyncio.sleep(0)
-        return [copy.deepcopy(run) for run in reversed(self.runs.values()) if run.flow == flow][:count]
+        return [_as_it_is(run) for run in reversed(self.runs.values()) if run.flow == flow][:count]
 
     async def entries(
         self, *, since: datetime | None = None, link: str | None = None, run: str | None = None
@@ -128,6 +127,11 @@ class MemoryLedger:
         for entry in entries:
             seq, before = len(self.audit) + 1, self.audit[-1].hash if self.audit else ""
             self.audit.append(AuditRecord(seq=seq, entry=entry, hash=_hash(before, seq, entry)))
+
+
+def _as_it_is(run: Run) -> Run:
+    """The living run as it stands at this moment."""
+    return msgspec.structs.replace(run, counts=msgspec.structs.replace(run.counts))
 
 
 def _hash(before: str, seq: int, entry: AuditEntry) -> str:
@@ -261,7 +265,7 @@ class MemoryState:
         if not isinstance(settlement.cursor, UnsetType):
             self.cursors.rows[lease.flow] = settlement.cursor
         if settlement.run is not None:
-            self.ledger.runs[settlement.run.id] = copy.deepcopy(settlement.run)
+            self.ledger.runs[settlement.run.id] = _as_it_is(settlement.run)
         self.settlements += 1
         if error is not None:
             raise error

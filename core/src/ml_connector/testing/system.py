@@ -14,7 +14,7 @@ from ml_connector.ports.clock import Clock
 from ml_connector.ports.notices import NoticeRequest
 from ml_connector.ports.sink import Key, Outcome, Rejected
 from ml_connector.testing.clock import ManualClock
-from ml_connector.testing.shapes import merged, trimmed, value_at
+from ml_connector.testing.shapes import Habits, merged, value_at
 
 T = TypeVar("T")
 Rule: TypeAlias = Callable[[Kind, Entity], Rejected | None]
@@ -58,7 +58,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 class MemorySystem:
     """A system that holds records of any kind.
 
-    trims         text is stored without blanks around it, as many vendors do
+    trims         text is stored without blanks around it, as many vendors do; ``habits`` say more of that kind
     concurrency   calls that it works on at once; one more is refused
     token_life_s  how long an access token lives
     checks_refs   a written record may name only records that are there
@@ -72,13 +72,15 @@ class MemorySystem:
         clock: Clock | None = None,
         *,
         trims: bool = False,
+        habits: Habits | None = None,
         concurrency: int = 4,
         token_life_s: float = 3600,
         checks_refs: bool = True,
         places: Mapping[str, int] = PLACES,
     ) -> None:
         self.clock = clock or ManualClock()
-        self.trims, self.concurrency, self.token_life_s, self.checks_refs = trims, concurrency, token_life_s, checks_refs
+        self.habits = habits or Habits(trims=trims)
+        self.concurrency, self.token_life_s, self.checks_refs = concurrency, token_life_s, checks_refs
         self.places = dict(places)
         self.rules: list[Rule] = []
         self.rows: dict[RemoteId, Row] = {}
@@ -232,7 +234,7 @@ class MemorySystem:
     def store(self, entity: Entity, *, by_us: bool, over: RemoteId | None = None) -> Row:
         """Insert, or replace what stands ``over`` there; unchanged content moves nothing."""
         kind = KINDS[type(entity)]
-        entity = trimmed(entity) if self.trims else entity
+        entity = self.habits.applied(entity)
         before = self.rows.get(over) if over is not None else None
         if before is not None and before.entity == entity and not before.gone:
             return before
@@ -264,7 +266,7 @@ class MemorySystem:
         """Why the record must not stand like this, if so: length, uniqueness, references, then the business rules."""
         for field, most in self.places.items():
             value = value_at(entity, field)
-            if isinstance(value, str) and len(value) > most:
+            if isinstance(value, str) and len(value) > most and field not in self.habits.shortens:
                 return Rejected(code="TOO_LONG", field=field, reason=f"{field} holds {most} characters, not {len(value)}")
         number = entity.number
         if isinstance(number, str) and any(row.id != over for row in self.matching(kind, Key("number", number))):

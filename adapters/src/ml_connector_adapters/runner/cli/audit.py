@@ -12,6 +12,7 @@ from ml_connector_adapters.runner.cli.common import (
     Json,
     answer,
     answer_json,
+    aware,
     complain,
     ledger,
     opened,
@@ -19,7 +20,6 @@ from ml_connector_adapters.runner.cli.common import (
     shown,
 )
 from ml_connector_adapters.runner.cli.look import known_kind
-from ml_connector_adapters.runner.cli.work import _aware
 
 if TYPE_CHECKING:
     from ml_connector.flows import Flow
@@ -65,7 +65,7 @@ def export(
         async with opened(config) as here:
             only = _only(here.workspace.flows, run_id, kind, number)
             count = 0
-            async for line in audit_file.export(here.store.ledger, here.workspace.name, since=_aware(since), only=only):
+            async for line in audit_file.export(here.store.ledger, here.workspace.name, since=aware(since), only=only):
                 answer(line)
                 count += 1
         if only is not None and count == 2:
@@ -180,7 +180,9 @@ def undo(
                 async for each in use_case.foresee(flow, run_id, ends, here.world, records=records):
                     tell(each)
             else:
-                done = await use_case.undo(flow, run_id, ends, here.world, records=records, told=tell)
+                done = await here.worker.booked(
+                    flow, lambda: use_case.undo(flow, run_id, ends, here.world, records=records, told=tell)
+                )
         if json:
             answer_json({"run": done, "records": kept})
         elif done is not None:

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -69,6 +70,11 @@ def shown(value: Any) -> str:
     if value is msgspec.UNSET or value == "UNSET":
         return "(unknown)"
     return msgspec.json.encode(value).decode()
+
+
+def aware(when: datetime | None) -> datetime | None:
+    """A time that a person gave: UTC unless it says otherwise."""
+    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
 def workspaces(config: Path | None) -> "list[Workspace]":

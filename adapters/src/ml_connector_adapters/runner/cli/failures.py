@@ -9,6 +9,7 @@ from ml_connector.errors import ConfigError
 from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, shown, table
 
 if TYPE_CHECKING:
+    from ml_connector.domain import Side
     from ml_connector.ports.state import Link
     from ml_connector_adapters.runner.container import Opened
 
@@ -167,6 +168,8 @@ def retry(
 
 async def _decide(here: "Opened", links: "list[Link]", values: tuple[str, ...], take: str | None) -> None:
     """Keep what the person gave with the links, flow by flow; all of it is checked before any of it is kept."""
+    from functools import partial
+
     from ml_connector.use_cases.mend import given, mend
 
     if not values and take is None:
@@ -181,9 +184,9 @@ async def _decide(here: "Opened", links: "list[Link]", values: tuple[str, ...], 
             raise ConfigError(f"--take {take}: flows.{name} has no such side to choose", fix="Leave it out")
     for name, entity in entities.items():
         flow = flows[name]
-        side = None if take is None else "left" if take == flow.left else "right"
+        side: Side | None = None if take is None else "left" if take == flow.left else "right"
         mine = [link for link in links if link.flow == name]
-        await mend(flow, mine, here.world, values=entity, take=side)  # type: ignore[arg-type]
+        await here.worker.booked(flow, partial(mend, flow, mine, here.world, values=entity, take=side))
 
 
 @app.command

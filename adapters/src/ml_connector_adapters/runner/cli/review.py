@@ -61,7 +61,7 @@ def match(flow: str, /, *, out: File = None, apply: File = None, json: Json = Fa
             [one] = chosen(here.workspace.flows, [flow])
             ends = here.worker.ends(one)
             if apply is not None:
-                _, seeds = await seed(one, ends, here.world, rows)
+                _, seeds = await here.worker.booked(one, lambda: seed(one, ends, here.world, rows))
                 answer(
                     f"{flow}: {seeds.linked} linked, {seeds.skipped} left out, {seeds.creates} may be created, "
                     f"{seeds.undecided} undecided. Next: ml-connector sync {flow}"
@@ -184,7 +184,7 @@ def apply(file: Path, /, *, json: Json = False, config: Config = None) -> int:
     """
 
     async def task() -> int:
-        import asyncio
+        from functools import partial
 
         from ml_connector.use_cases.plan_flow import apply_plan
         from ml_connector_adapters.runner.plan_file import read_plan
@@ -203,9 +203,8 @@ def apply(file: Path, /, *, json: Json = False, config: Config = None) -> int:
                 )
             for each in flows:
                 if steps[each.name]:
-                    done, left = await apply_plan(
-                        each, here.worker.ends(each), here.world, steps[each.name], stop=asyncio.Event()
-                    )
+                    work = partial(apply_plan, each, here.worker.ends(each), here.world, steps[each.name])
+                    done, left = await here.worker.booked(each, work)
                     runs.append(done)
                     left_out += [(each.name, one) for one in left]
         if json:

@@ -16,6 +16,7 @@ from ml_connector_adapters.runner.cli.common import (
     Json,
     answer,
     answer_json,
+    aware,
     chosen,
     complain,
     ledger,
@@ -112,7 +113,7 @@ def sync(
                 for flow in chosen(here.workspace.flows, flows):
                     with _progress(flow.name) as watch:
                         result = await here.worker.run(
-                            flow, full=full, since=_aware(since), create_all=create_all, stop=stop, started=watch
+                            flow, full=full, since=aware(since), create_all=create_all, stop=stop, started=watch
                         )
                     results.append(result)
                     if result.error is not None:
@@ -128,12 +129,6 @@ def sync(
         return 130 if stop.is_set() else exit_code(results)
 
     return run(task)
-
-
-def _aware(when: datetime | None) -> datetime | None:
-    from datetime import UTC
-
-    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
 @contextmanager
@@ -216,7 +211,7 @@ def replay(
                 kind=kind,
                 numbers=numbers,
                 run=run_id,
-                since=_aware(since),
+                since=aware(since),
             )
             if not any(marked.values()):
                 complain("no record fits; nothing was marked")

@@ -1,0 +1,205 @@
+"""What must hold of two-way flows: every edit survives or is named as the loser, and both sides come to say the same."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from ml_connector.domain import RemoteId, Side
+from ml_connector.flows import Flow
+from ml_connector.ports.state import Link
+from ml_connector.simulation.evidence import Evidence, changes
+from ml_connector.simulation.guarantees import BLIND, LOOPS, LOST, OLDER, RESTS, Broken
+from ml_connector.simulation.pair import PERSON, Deed, Stands, same
+
+OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
+
+
+def examine(evidence: Evidence) -> Iterator[Broken]:
+    for flow in evidence.two_way:
+        for check in (_arrived, _agree, _settled_by_rule, _told, _stood_there, _loops):
+            yield from check(evidence, flow)
+
+
+def _links(evidence: Evidence, flow: Flow) -> list[Link]:
+    return [link for link in evidence.state.links.rows.values() if link.flow == flow.name]
+
+
+def _arrived(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """Every record of either side is on one link, whose standing says what is the matter with it."""
+    sides: tuple[Side, ...] = ("left", "right")
+    links = _links(evidence, flow)
+    for side in sides:
+        there = {link.end(side).id: link for link in links}
+        for record in evidence.pair.stands(side, flow.kind(side)):
+            link = there.get(record.id)
+            if link is None:
+                yield Broken(LOST, f"{record.kind} {record.number} ({record.id}) on the {side} has no link")
+            elif link.standing not in _standings(evidence, flow, side, link, record):
+                yield Broken(
+                    LOST,
+                    f"{record.kind} {record.number} ({record.id}) on the {side} is {link.standing}, "
+                    f"and should be {' or '.join(_standings(evidence, flow, side, link, record))}: {link.trouble}",
+                )
+
+
+def _standings(evidence: Evidence, flow: Flow, side: Side, link: Link, record: Stands) -> tuple[str, ...]:
+    far = OTHER[side]
+    lost = any(deed.after is None for deed in evidence.deeds(flow, link.end(far).id or "", far))
+    ids = {(deed.side, deed.id) for deed in evidence.pair.deeds if deed.kind == record.kind and deed.number == record.number}
+    again = len(ids) > len({side for side, _ in ids})  # a number that came again
+    if lost or again:
+        return ("agreed", "gone", "conflicted", "rejected", "parked")
+    counterpart = [one for one in evidence.pair.stands(far, flow.kind(far)) if one.id == link.end(far).id]
+    if any(evidence.pair.refused(flow, one.fields) for one in (record, *counterpart)):
+        return ("rejected", "agreed")  # it may stand on the other side as well, entered by a person
+    asks = {"ask", "newest"} & {flow.owner, *flow.owners.values()}  # two edits in one moment: none is the newer
+    stumbled = ("rejected",) if (record.kind, record.number) in evidence.pair.stumbled else ()
+    return ("agreed", *(("conflicted",) if asks else ()), *stumbled)
+
+
+def _agree(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """Both sides of an agreed link say the same, but for what a system makes of values."""
+    lefts, rights = ({one.id: one for one in evidence.pair.stands(side, flow.kind(side))} for side in OTHER)
+    for link in _links(evidence, flow):
+        left, right = lefts.get(link.left.id or ""), rights.get(link.right.id or "")
+        if left is None or right is None or link.standing not in ("agreed", "conflicted"):
+            continue
+        waits = {clash.field for clash in link.trouble.clashes} if link.trouble is not None else set()
+        for path in dict.fromkeys((*left.fields, *right.fields)):
+            here, there = left.fields.get(path), right.fields.get(path)
+            if path in waits or same(evidence.pair.habit("right", path, here), there):
+                continue
+            yield Broken(
+                RESTS,
+                f"{flow.entity} {left.number}: {path} is {here!r} on the left and {there!r} on the right, "
+                "and that is called agreed",
+            )
+
+
+def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """A person's value gives way only to one that was set on the other side since both agreed, and to its owner's."""
+    partner = _partners(evidence, flow)
+    for number, deed in enumerate(evidence.pair.deeds):
+        if deed.author == PERSON or deed.kind != flow.kind(deed.side) or deed.before is None or deed.after is None:
+            continue
+        earlier = evidence.pair.deeds[:number]
+        far = OTHER[deed.side]
+        for path in deed.changed:
+            mine = _last_set(earlier, deed.side, deed.id, path)
+            if mine is None or mine.author != PERSON:
+                continue
+            agreed_at = _agreed_at(earlier, deed, partner, path)
+            if agreed_at is not None and mine.at <= agreed_at:
+                continue
+            theirs = [
+                each
+                for each in earlier
+                if each.side == far
+                and each.id in partner[deed.side, deed.id]
+                and each.author == PERSON
+                and path in each.changed
+            ]
+            since = [each for each in theirs if agreed_at is None or each.at > agreed_at]
+            value = deed.before.get(path)
+            if not since:
+                yield Broken(
+                    BLIND, f"{path} of {deed.kind} {deed.number} on the {deed.side}, {value!r}, gave way to what was older"
+                )
+            elif not _may_lose(flow, path, deed.side, mine.at, [each.at for each in since]):
+                yield Broken(
+                    BLIND,
+                    f"{path} of {deed.kind} {deed.number} on the {deed.side}, {value!r}, gave way, "
+                    f"and its owner is {flow.owner_of(path)}",
+                )
+
+
+def _may_lose(flow: Flow, path: str, side: Side, mine: datetime, theirs: list[datetime]) -> bool:
+    owner = flow.owner_of(path)
+    return owner == OTHER[side] or (owner == "newest" and max(theirs) >= mine)
+
+
+def _partners(evidence: Evidence, flow: Flow) -> dict[tuple[Side, RemoteId], set[RemoteId]]:
+    """The ids that a record was ever linked with."""
+    found: dict[tuple[Side, RemoteId], set[RemoteId]] = {
+        (deed.side, deed.id): set() for deed in evidence.pair.deeds if deed.kind == flow.kind(deed.side)
+    }
+    ends = [(link.left.id, link.right.id) for link in _links(evidence, flow)]
+    ends += [(entry.left.id, entry.right.id) for entry in evidence.entries if entry.flow == flow.name]
+    for left, right in ends:
+        if left is not None and right is not None:
+            found.setdefault(("left", left), set()).add(right)
+            found.setdefault(("right", right), set()).add(left)
+    return found
+
+
+def _last_set(deeds: list[Deed], side: Side, remote_id: RemoteId, path: str) -> Deed | None:
+    return next((each for each in reversed(deeds) if each.side == side and each.id == remote_id and path in each.changed), None)
+
+
+def _agreed_at(
+    deeds: list[Deed], deed: Deed, partner: Mapping[tuple[Side, RemoteId], set[RemoteId]], path: str
+) -> datetime | None:
+    """When we last made the two sides say the same in the field."""
+    places = {(deed.side, deed.id), *((OTHER[deed.side], one) for one in partner[deed.side, deed.id])}
+    return next(
+        (
+            each.at
+            for each in reversed(deeds)
+            if (each.side, each.id) in places and each.author != PERSON and path in each.changed
+        ),
+        None,
+    )
+
+
+def _told(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """Whatever was overwritten stands in the audit."""
+    entries = [entry for entry in evidence.entries if entry.flow == flow.name]
+    for deed in evidence.ours:
+        if deed.kind != flow.kind(deed.side) or deed.before is None or deed.after is None:
+            continue
+        for path in deed.changed:
+            old, new = deed.before.get(path), deed.asked.get(path)
+            if not any(
+                each == path and evidence.stood(path, after, new) and evidence.stood(path, before, old)
+                for entry in entries
+                if entry.at >= deed.at and deed.id in (entry.left.id, entry.right.id)
+                for each, before, after in changes(evidence, entry)
+            ):
+                yield Broken(
+                    BLIND,
+                    f"{deed.author} overwrote {path} of {deed.kind} {deed.number} on the {deed.side}, {old!r} with {new!r}, "
+                    "and the audit does not tell",
+                )
+
+
+def _stood_there(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """Nothing is written that did not stand on the other side."""
+    for deed in evidence.ours:
+        if deed.kind != flow.kind(deed.side) or deed.after is None:
+            continue
+        said = [
+            each.after
+            for each in evidence.pair.deeds
+            if each.side == OTHER[deed.side] and each.number == deed.number and each.at <= deed.at and each.after is not None
+        ]
+        for path in deed.changed:
+            value = deed.asked.get(path)
+            if not any(same(one.get(path), value) for one in said):
+                yield Broken(
+                    OLDER,
+                    f"{deed.author} wrote {path} = {value!r} to {deed.kind} {deed.number} on the {deed.side}, "
+                    "which nobody said",
+                )
+
+
+def _loops(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """No more writes of a field, on both sides together, than edits of it."""
+    edits: Counter[tuple[str, str]] = Counter()
+    writes: Counter[tuple[str, str]] = Counter()
+    for deed in evidence.pair.deeds:
+        if deed.kind == flow.kind(deed.side):
+            (edits if deed.author == PERSON else writes).update((deed.number, path) for path in deed.changed)
+    for (number, path), count in writes.items():
+        if count > edits[number, path]:
+            yield Broken(LOOPS, f"{path} of {flow.entity} {number} was written {count} times after {edits[number, path]} edits")
