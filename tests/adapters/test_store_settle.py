@@ -6,12 +6,13 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from ml_connector.errors import ContractBroken, LeaseHeld, LeaseLost
 from ml_connector.ports.notices import Notice
-from ml_connector.ports.state import Counts, End, Lease, Settlement
+from ml_connector.ports.state import Counts, End, Lease, Retold, Settlement
 from ml_connector.testing.clock import ManualClock
 from ml_connector_adapters.clock import SystemClock
 from ml_connector_adapters.store import Store, open_store
@@ -233,3 +234,14 @@ async def test_batches_of_two_flows_settle_side_by_side_and_their_audit_is_one_c
     ]
     await asyncio.gather(*(store.settle(*batch) for batch in batches))
     assert await store.ledger.verify() == (140, None)
+
+
+async def test_another_flows_link_is_told_the_news_only_while_it_still_stands_as_it_was_read(store: Store) -> None:
+    stood = link(agreed=b'{"stage":"Review"}', drift=b'["stage"]')
+    lease = await keep(store, [stood], [])
+    news = Retold(link=stood.id, was=b'{"stage":"Review"}', agreed=b'{"stage":"Won"}', drift=None)
+    await store.settle(lease, Settlement(retold=[msgspec.structs.replace(news, was=b'{"stage":"Older"}')]))
+    assert await store.links.by_number("10042") == [stood]
+    await store.settle(lease, Settlement(retold=[news]))
+    [told] = await store.links.by_number("10042")
+    assert (told.agreed, told.drift, told.right) == (b'{"stage":"Won"}', None, stood.right)

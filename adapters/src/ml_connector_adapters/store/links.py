@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import End, Link, Seen, Standing, Trouble
+from ml_connector.ports.state import End, Link, Retold, Seen, Standing, Trouble
 from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 
@@ -152,6 +152,12 @@ class SqlLinks:
         """Links replace what stands under their id. A remote id that another link holds is SQLAlchemy's IntegrityError."""
         last = {link.id: link for link in links}
         await self._put.execute(connection, [_row(last[id_]) for id_ in sorted(last)])
+
+    async def retell(self, connection: AsyncConnection, news: Sequence[Retold]) -> None:
+        """What other flows' links take for agreed, where it is still what it was."""
+        for each in news:
+            stands = (LINKS.c.id == each.link, LINKS.c.agreed == each.was)
+            await connection.execute(update(LINKS).where(*stands).values(agreed=each.agreed, drift=each.drift))
 
     async def clash(self, flow: str, links: Sequence[Link]) -> ContractBroken | None:
         """Which two links want one remote id, if that is why they could not be written; asked after the undoing."""

@@ -59,6 +59,7 @@ class Store:
             async with self.database.writing() as connection:
                 await hold(connection, lease)
                 await self.links.write(connection, settlement.links)
+                await self.links.retell(connection, settlement.retold)
                 await self.intents.end(connection, lease.flow, settlement.ended_intents)
                 await self.inbox.end(connection, lease.flow, settlement.handled_notices)
                 if settlement.cursor is not UNSET:

@@ -1,7 +1,8 @@
 """From a source record to what the target shall hold: filter, conversion, overrides, and the fields that the sink can store."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -11,7 +12,7 @@ import msgspec
 from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref, UnsetType
 from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector.flows.conversions import CONVERSIONS
-from ml_connector.flows.flow import Flow
+from ml_connector.flows.flow import Assignment, Flow
 
 _NESTED: Final[tuple[type[msgspec.Struct], ...]] = (Address, Money, Ref)
 
@@ -98,11 +99,22 @@ class Projection:
         data = plain(source, flow.reads) if self._needs_plain else None
         if flow.where is not None and not flow.where(data):
             return None
+        return self._shaped(source, [(each, each.expression(data)) for each in flow.sets])
+
+    def shape(self, source: Entity) -> Entity:
+        """What the target would hold, whatever ``where`` says; fields that cannot be expressed are unset."""
+        given: list[tuple[Assignment, object]] = []
+        data = plain(source, self._flow.reads) if self._flow.sets else None
+        for each in self._flow.sets:
+            with suppress(RecordRejected):
+                given.append((each, each.expression(data)))
+        return self._shaped(source, given)
+
+    def _shaped(self, source: Entity, given: Iterable[tuple[Assignment, object]]) -> Entity:
         entity = self._convert(source) if self._convert else source
         values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
         extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
-        for assignment in flow.sets:
-            value = assignment.expression(data)
+        for assignment, value in given:
             head, _, rest = assignment.path.partition(".")
             if head == "extra":
                 extras[rest] = self._scalar(value, assignment.path)

@@ -81,6 +81,16 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
         head = path.partition("[")[0].partition(".")[0]
         return self.owners.get(head, self.owner)
 
+    def carries(self, field: str) -> bool:
+        """Whether what a person does to this field of the left side's records is this flow's to carry."""
+        head = field.partition(".")[0]
+        return self.fields is None or self.reads is None or head in self.reads or field in self.fields or head in self.fields
+
+    def returns(self, other: "Flow") -> bool:
+        """Whether this flow carries back what ``other`` writes: the same two systems and kinds, the other way round."""
+        ends = (self.left, self.entity, self.right, self.target)
+        return not (self.two_way or other.two_way) and ends == (other.right, other.target, other.left, other.entity)
+
     @property
     def creates(self) -> bool:
         return self.writes != "update"

@@ -205,10 +205,20 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
 
 
+class Retold(msgspec.Struct, frozen=True, kw_only=True):
+    """What another flow's link shall take for agreed and for drift, if it still takes for agreed what it did (``was``)."""
+
+    link: str
+    was: bytes
+    agreed: bytes
+    drift: bytes | None
+
+
 class Settlement(msgspec.Struct, kw_only=True):
     """Everything one batch changed. Links replace what stands under their id; the rest is added."""
 
     links: list[Link] = msgspec.field(default_factory=list)
+    retold: list[Retold] = msgspec.field(default_factory=list)
     audit: list[AuditEntry] = msgspec.field(default_factory=list)
     ended_intents: list[str] = msgspec.field(default_factory=list)  # link ids
     handled_notices: list[str] = msgspec.field(default_factory=list)  # dedupe keys of this flow's notices

@@ -6,7 +6,7 @@ import msgspec
 
 from ml_connector.domain import UNSET, Kind, Ref, RemoteId, Side, UnsetType
 from ml_connector.flows import Flow
-from ml_connector.ports.state import Links
+from ml_connector.ports.state import Link, Links
 
 _SIDES: tuple[Side, ...] = ("left", "right")
 
@@ -27,6 +27,7 @@ class Crosswalk:
         self._links = links
         self._routes: dict[tuple[Side, Kind], list[_Route]] = {}
         self._siblings: dict[Side, list[_Route]] = {"left": [], "right": []}
+        self._mirrors: list[_Route] = []
         for other in flows:
             for theirs in _SIDES:
                 far: Side = "right" if theirs == "left" else "left"
@@ -39,6 +40,8 @@ class Crosswalk:
                     self._routes.setdefault((side, near), []).append(route)
                     if other.name != flow.name and (near, route.far_kind) == (flow.kind(side), flow.kind(away)):
                         self._siblings[side].append(route)
+                        if side == "left" and other.returns(flow):
+                            self._mirrors.append(route)
 
     async def names(self, side: Side, refs: Iterable[Ref]) -> dict[Ref, Ref | UnsetType]:
         """Ref → the far Ref; UNSET where no flow carries that kind; absent where the parent has no counterpart yet."""
@@ -60,4 +63,11 @@ class Crosswalk:
         found: dict[RemoteId, RemoteId] = {}
         for route in self._siblings[side]:
             found |= await self._links.across(route.flow, route.side, ids)
+        return found
+
+    async def mirrors(self, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
+        """For ids on the left of a one-way flow, the link of the flow that writes there: some of it is our own work."""
+        found: dict[RemoteId, Link] = {}
+        for route in self._mirrors:
+            found |= await self._links.by_id(route.flow, route.side, ids)
         return found

@@ -1,5 +1,7 @@
 """Decide step: what to do about one record whose refs are translated and that ``where`` lets through. Pure functions."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from ml_connector.domain import Entity
@@ -40,15 +42,18 @@ def drift_of(link: Link) -> list[str]:
     return msgspec.json.decode(link.drift, type=list[str]) if link.drift else []
 
 
-def decide(flow: Flow, desired: Entity, link: Link | None, held: Entity | None) -> Decision:
-    """``held`` is what the written side is known to hold in our fields (None: nothing is known of it).
+def decide(
+    flow: Flow, desired: Entity, link: Link | None, held: Entity | None, *, spared: Callable[[str], bool] = lambda field: False
+) -> Decision:
+    """``held`` is what the written side is known to hold in our fields (None: nothing is known of it); ``spared`` are fields
+    whose edits over there are another flow's to carry back.
 
     The owner of the fields is the side that was read: a field that strayed over there is set again when the record changes at
     its owner, or at once where the flow says ``drift = "restore"``.
     """
     if link is None or link.right.id is None:
         return Make("new") if flow.creates else Skip('not there, and the flow has writes = "update"')
-    drift = drift_of(link)
+    drift = [name for name in drift_of(link) if not spared(name)]
     if not drift and link.agreed is not None and content.encode(desired) == link.agreed:
         return Leave()
     agreed = content.decode(flow.target, link.agreed) if link.agreed else held

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from ml_connector.domain import Entity, Record, RemoteId
+from ml_connector.flows import Flow
 from ml_connector.flows.fields import with_refs
 from ml_connector.ports.source import Source
 from ml_connector.ports.state import Action, Change, End
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide
+from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide, drift_of
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.rules import There, leave, skip
 from ml_connector.sync.way import Way
@@ -18,11 +19,15 @@ from ml_connector.sync.way import Way
 class OneWay:
     """Fulfils Rules."""
 
-    def __init__(self, way: Way, target: Source | None) -> None:
+    def __init__(self, way: Way, target: Source | None, returning: Sequence[Flow] = ()) -> None:
         self.way, self._target = way, target
+        self._returning = returning  # flows that carry back what people do to what this one writes
+
+    def _spared(self, field: str) -> bool:
+        return field != DELETED and any(flow.carries(field) for flow in self._returning)
 
     def wants_look(self, job: Job) -> bool:
-        return job.link.agreed is None
+        return job.link.agreed is None or job.known is None
 
     @property
     def sees(self) -> bool:
@@ -44,7 +49,7 @@ class OneWay:
         if there is not None:
             job.stand(End(there.record.id, there.record.version))
         job.before = self._before(job, there)
-        match decide(flow, desired, job.link, there.entity if there is not None else None):
+        match decide(flow, desired, job.link, there.entity if there is not None else None, spared=self._spared):
             case Make(rule=rule):
                 job.remake, job.before, job.rule = job.link.right.id is not None, None, rule
             case Set(names=fields, rule=rule):
@@ -88,8 +93,18 @@ class OneWay:
         assert job.desired is not None
         job.changes = self.changes(job)
         agreed = content.encode(job.desired)
-        job.link = msgspec.structs.replace(job.link, right=job.link.right.place, standing="agreed", agreed=agreed, drift=None)
+        end, kept = job.link.right.place, [] if job.creates else [name for name in drift_of(job.link) if self._stays(job, name)]
+        if kept and job.link.right.held is not None:
+            held = content.decode(self.way.kind, job.link.right.held)
+            strayed = content.put(job.desired, {name: content.value_at(held, name) for name in kept})
+            end = End(end.id, end.version, content.encode(strayed))
+        drift = msgspec.json.encode(kept) if kept else None
+        job.link = msgspec.structs.replace(job.link, right=end, standing="agreed", agreed=agreed, drift=drift)
         job.end("written", action)
+
+    def _stays(self, job: Job, field: str) -> bool:
+        """An edit over there that this write left alone, because another flow carries it back."""
+        return self._spared(field) and field not in job.names
 
     def lose(self, job: Job) -> None:
         """The counterpart is gone: the owner has the record, so it is made again, where the flow may."""

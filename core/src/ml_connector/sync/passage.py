@@ -115,7 +115,7 @@ class Itinerary:
             assert far.source is not None
             rules = TwoWay(way, far.source, self.project, self.crosswalk, self._accepts, world.clock)
         else:
-            rules = OneWay(way, far.source)
+            rules = OneWay(way, far.source, [other for other in world.flows if other.returns(flow)])
         finds = flow.two_way or not creates or len(flow.match) > 1
         preparer = Preparer(
             rules,

@@ -207,7 +207,7 @@ class Pipeline:
                     more = False
                     break
                 jobs = [*jobs, *further]
-            batch = settlement(self._run, self._clock, self._way.kind, jobs, self._opened)
+            batch = settlement(self._run, self._clock, self._way, jobs, self._opened)
             for job in jobs:
                 self._pages.pay(job.page)
             cursor = self._pages.frontier()

@@ -14,6 +14,7 @@ from ml_connector.sync import instead
 from ml_connector.sync.crosswalk import Crosswalk
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.match import Match, Matcher
+from ml_connector.sync.mirror import discounted, written_by_us
 from ml_connector.sync.read import standing_term
 from ml_connector.sync.rules import Rules, There, skip
 
@@ -65,6 +66,7 @@ class Preparer:
             else:
                 ready.append((job, entity, {ref: names[ref] for ref in refs} if refs else {}))
         await self._find(ready)
+        await self._discount_our_own(ready)
         there = await self._there([job for job, _, _ in ready if job.term is None])
         for job, entity, translated in ready:
             if job.term is None:
@@ -134,6 +136,16 @@ class Preparer:
                         self._hold(job)
                 case _:
                     self._ambiguous(job, found[one])
+
+    async def _discount_our_own(self, ready: Sequence[tuple[Job, Entity, Names]]) -> None:
+        """Where another flow writes what this one reads, only what people made of it since is a change (``sync.mirror``)."""
+        mirrors = await self._crosswalk.mirrors([job.record.id for job, _, _ in ready])
+        for job, entity, names in ready:
+            job.mirror = mirrors.get(job.record.id)
+            if job.mirror is not None and job.term is None:
+                ours = written_by_us(job.mirror, self._flow.entity)
+                if ours is not None:
+                    job.link = discounted(job.link, self._flow.target, entity, self._project.shape(ours), names)
 
     async def _there(self, jobs: Sequence[Job]) -> dict[str, There]:
         """What stands at the target, for those that have to see it."""

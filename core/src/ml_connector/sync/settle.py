@@ -8,6 +8,8 @@ from ml_connector.domain import Kind
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.state import AuditEntry, Counts, Link, Run, Settlement
 from ml_connector.sync.job import Job
+from ml_connector.sync.mirror import retold
+from ml_connector.sync.way import Way
 
 
 def tally(counts: Counts, term: str, amount: int = 1) -> None:
@@ -35,7 +37,7 @@ def entry(run: Run, clock: Clock, kind: Kind, link: Link, job: Job) -> AuditEntr
     )
 
 
-def settlement(run: Run, clock: Clock, kind: Kind, jobs: Iterable[Job], opened: set[str]) -> Settlement:
+def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: set[str]) -> Settlement:
     """Links, audit and counts of ended jobs. ``opened`` are the links with an open intent; ended ones are taken out of it."""
     batch = Settlement(run=run)
     for job in jobs:
@@ -43,15 +45,17 @@ def settlement(run: Run, clock: Clock, kind: Kind, jobs: Iterable[Job], opened: 
         tally(run.counts, job.term)
         if job.link != job.known:
             batch.links.append(job.link)
+        if (news := retold(way.flow, job)) is not None:
+            batch.retold.append(news)
         if job.action is not None:
-            batch.audit.append(entry(run, clock, kind, job.link, job))
+            batch.audit.append(entry(run, clock, way.kind, job.link, job))
         if job.merging is not None and job.term == "written" and job.link.trouble is not None:
             waits = msgspec.structs.replace(job, action="conflicted", reason=job.link.trouble.reason, changes=())
-            batch.audit.append(entry(run, clock, kind, job.link, waits))
+            batch.audit.append(entry(run, clock, way.kind, job.link, waits))
         if job.link.id in opened and job.term != "unknown":
             opened.discard(job.link.id)
             batch.ended_intents.append(job.link.id)
         for warning in job.record.warnings if job.action is not None else ():
             note = msgspec.structs.replace(job, action="noted", reason=warning, changes=())
-            batch.audit.append(entry(run, clock, kind, job.link, note))
+            batch.audit.append(entry(run, clock, way.kind, job.link, note))
     return batch

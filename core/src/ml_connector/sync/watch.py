@@ -4,6 +4,7 @@ Nothing is written here; the flow's rule decides what becomes of drift (``decide
 """
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,12 +18,15 @@ from ml_connector.sync.job import Term
 from ml_connector.sync.read import Batch, Position
 from ml_connector.sync.settle import tally
 
+RULES: Final = {"restore": "drift: restored at once", "report": "drift: the owner wins at the next change"}
+
 
 class Watch:
     """Carries what the right side says about itself into the links of one flow."""
 
-    def __init__(self, flow: Flow, run: Run, lease: Lease, state: State, clock: Clock) -> None:
+    def __init__(self, flow: Flow, run: Run, lease: Lease, state: State, clock: Clock, returning: Sequence[Flow] = ()) -> None:
         self._flow, self._run, self._lease, self._state, self._clock = flow, run, lease, state, clock
+        self._returning = returning  # flows that carry back what people do there
 
     async def carry(self, batches: AsyncIterator[Batch], where: Position, *, notices: Sequence[str] = ()) -> Position:
         """Settle every batch as it comes; returns the position behind the last."""
@@ -80,7 +84,8 @@ class Watch:
         return "skipped"
 
     def _tell(self, link: Link, batch: Settlement, reason: str, changes: tuple[Change, ...]) -> None:
-        restore = self._flow.drift == "restore"
+        back = self._carried_back(changes)
+        restore = self._flow.drift == "restore" and back is None
         if restore:
             link = msgspec.structs.replace(link, due=True)
         batch.links.append(link)
@@ -96,8 +101,13 @@ class Watch:
                 action="drifted",
                 left=link.left.place,
                 right=link.right.place,
-                rule="drift: restored at once" if restore else "drift: the owner wins at the next change",
+                rule=f"drift: flow {back} carries it back" if back is not None else RULES[self._flow.drift],
                 reason=reason,
                 changes=changes,
             )
         )
+
+    def _carried_back(self, changes: Sequence[Change]) -> str | None:
+        """The flow that tells all of these edits to the side that is read here."""
+        flows = (flow for flow in self._returning if changes and all(flow.carries(change.field) for change in changes))
+        return next((flow.name for flow in flows), None)

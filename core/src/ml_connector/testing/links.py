@@ -9,7 +9,7 @@ import msgspec
 
 from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import Link, Seen, Standing
+from ml_connector.ports.state import Link, Retold, Seen, Standing
 
 _CHUNK: Final = 500
 
@@ -33,6 +33,13 @@ class MemoryLinks:
                         del self._ends[name]
             self.rows[link.id] = link
             self._ends |= dict.fromkeys(_names(link), link.id)
+
+    def retell(self, news: Iterable[Retold]) -> None:
+        """What other flows' links take for agreed, where it is still what it was; part of a settlement."""
+        for each in news:
+            link = self.rows.get(each.link)
+            if link is not None and link.agreed == each.was:
+                self.put([msgspec.structs.replace(link, agreed=each.agreed, drift=each.drift)])
 
     def check(self, links: Sequence[Link]) -> None:
         """Raises ContractBroken when two links of a flow would hold one remote id on the same side."""

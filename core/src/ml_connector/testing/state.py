@@ -258,6 +258,7 @@ class MemoryState:
         if error is not None and not after:
             raise error
         self.links.put(settlement.links)
+        self.links.retell(settlement.retold)
         self.ledger.append(settlement.audit)
         for link in settlement.ended_intents:
             self.intents.rows.pop(link, None)

@@ -165,7 +165,8 @@ class _Run:
         target = self._ends.right.source
         if target is None:
             return
-        watch = Watch(self._flow, self._run, self._lease, self._state, self._clock)
+        returning = [other for other in self._world.flows if other.returns(self._flow)]
+        watch = Watch(self._flow, self._run, self._lease, self._state, self._clock, returning)
         noticed = await self._state.inbox.waiting(self._flow.name, "right")
         if noticed:
             notices = sorted({key for keys in noticed.values() for key in keys})
