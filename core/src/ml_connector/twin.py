@@ -54,6 +54,10 @@ class TwinClock:
     def now(self) -> datetime:
         return self._base() + self._offset
 
+    def follow(self, base: Callable[[], datetime]) -> None:
+        """Take the time from ``base`` from now on: simulations own it."""
+        self._base = base
+
     def advance(self, seconds: float) -> None:
         self._offset += timedelta(seconds=seconds)
 

@@ -51,7 +51,7 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
         async with AsyncExitStack() as stack:
             erp_url = await stack.enter_async_context(serving(erp))
             crm_url = await stack.enter_async_context(serving(crm))
-            _write_config(home, recipe, {"from": (left, erp, erp_url), "to": (right, crm, crm_url)})
+            write_config(home, recipe, {"from": (left, erp, erp_url), "to": (right, crm, crm_url)})
             say.print(f"[bold]{left}[/] twin at {erp_url}, [bold]{right}[/] twin at {crm_url}, state in {home}")
             return await Story(home, erp, crm, records, recipe).tell()
     finally:
@@ -59,7 +59,7 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
             shutil.rmtree(home)
 
 
-def _write_config(home: Path, recipe: str, ends: Mapping[str, tuple[str, Twin, str]]) -> None:
+def write_config(home: Path, recipe: str, ends: Mapping[str, tuple[str, Twin, str]]) -> None:
     """The recipe's own flows between the twins' addresses, so that the demo shows what ``init`` writes."""
     parsed = tomllib.loads(recipe)
     flow = next(iter(parsed["flows"].values()))

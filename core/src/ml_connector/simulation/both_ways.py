@@ -110,12 +110,12 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
                 yield Broken(
                     BLIND,
                     f"{path} of {deed.kind} {deed.number} on the {deed.side}, {value!r}, gave way, "
-                    f"and its owner is {flow.owner_of(path)}",
+                    f"and its owner is {flow.owners.get(path, flow.owner)}",
                 )
 
 
 def _may_lose(flow: Flow, path: str, side: Side, mine: datetime, theirs: list[datetime]) -> bool:
-    owner = flow.owner_of(path)
+    owner = flow.owners.get(path, flow.owner)
     return owner == OTHER[side] or (owner == "newest" and max(theirs) >= mine)
 
 

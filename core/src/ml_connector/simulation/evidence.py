@@ -26,11 +26,7 @@ class Evidence:
         for link in stage.state.links.rows.values():
             if link.left.id is not None:
                 self.links[link.flow, link.left.id].append(link)
-        self.by_link: Mapping[str, list[AuditEntry]] = defaultdict(list)
-        for entry in self.entries:
-            self.by_link[entry.link].append(entry)
         self.ours = [deed for deed in self.pair.deeds if deed.author != PERSON]
-
         self.numbers = {deed.id: deed.number for deed in reversed(self.pair.deeds)}
 
     def parts(self, path: str, value: Any) -> dict[str, Any]:

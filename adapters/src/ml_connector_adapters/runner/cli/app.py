@@ -8,7 +8,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from ml_connector.errors import AuthRejected, ConfigError, ConnectorError, LeaseHeld, RetryLater
-from ml_connector_adapters.runner.cli import audit, compare, failures, look, review, secrets, setup, work
+from ml_connector_adapters.runner.cli import audit, compare, failures, look, review, secrets, setup, trial, work
 from ml_connector_adapters.runner.cli.common import complain
 
 HELP = """Keeps an ERP and a CRM in agreement, record by record.
@@ -31,7 +31,7 @@ app = App(
     result_action="return_value",  # the exit code is ours to choose
 )
 app.register_install_completion_command()
-for module in (work, look, audit, review, compare, setup):
+for module in (trial, work, look, audit, review, compare, setup):
     module.register(app)
 app.command(failures.app)
 app.command(secrets.app)

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
@@ -122,3 +123,22 @@ def run(task: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await task()
 
     return asyncio.run(whole())
+
+
+@contextmanager
+def stopping(stop: asyncio.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM finish the batch in hand; a second SIGINT interrupts."""
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+        complain("finishing the batch in hand; once more to interrupt")
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, asked)
+    try:
+        yield
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)

@@ -1,7 +1,6 @@
-"""Commands that talk to the systems: ping, sync, run, replay, twin, demo."""
+"""Commands that talk to the systems: ping, sync, run, replay."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from ml_connector_adapters.runner.cli.common import (
     ledger,
     opened,
     run,
+    stopping,
     workspaces,
 )
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def register(app: App) -> None:
-    for command in (ping, sync, replay, twin, demo):
+    for command in (ping, sync, replay):
         app.command(command)
     app.command(serve, name="run")
 
@@ -109,7 +109,7 @@ def sync(
         results: list[Result] = []
         async with opened(config) as here:
             stop = asyncio.Event()
-            with _stopping(stop):
+            with stopping(stop):
                 for flow in chosen(here.workspace.flows, flows):
                     with _progress(flow.name) as watch:
                         result = await here.worker.run(
@@ -129,25 +129,6 @@ def sync(
         return 130 if stop.is_set() else exit_code(results)
 
     return run(task)
-
-
-@contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM finish the batch in hand; a second SIGINT interrupts."""
-    loop = asyncio.get_running_loop()
-
-    def asked() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-        complain("finishing the batch in hand; once more to interrupt")
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, asked)
-    try:
-        yield
-    finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
 
 
 @contextmanager
@@ -242,56 +223,8 @@ def serve(*, listen: str = "127.0.0.1:8080", config: Config = None) -> int:
         if not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f'--listen "{listen}" is not HOST:PORT', fix="Say --listen 127.0.0.1:8080")
         stop = asyncio.Event()
-        with _stopping(stop):
+        with stopping(stop):
             await run_headless(workspaces(config), host or "127.0.0.1", int(port), stop)
         return 0
 
     return run(task)
-
-
-def twin(system: str, /, *, port: int = 0, accounts: int = 100, orders: int = 250) -> int:
-    """Serve a vendor's emulator on loopback to develop against, filled with made-up records; Ctrl-C ends it.
-
-    Parameters
-    ----------
-    system
-        The system's name, as ``ml-connector systems`` lists it.
-    """
-
-    async def task() -> int:
-        from ml_connector_adapters.http.twins import serving
-        from ml_connector_adapters.runner.twins import make_twin
-
-        made = make_twin(system)
-        made.fill(accounts, orders)
-        stop = asyncio.Event()
-        async with serving(made, port=port) as base_url:
-            answer(f"{system} twin at {base_url}")
-            for name, value in made.settings(base_url).items():
-                answer(f"  {name} = {value!r}")
-            for name, value in made.secrets().items():
-                answer(f"  printf '%s' '{value}' | ml-connector secrets set {name}")
-            sys.stdout.flush()
-            with _stopping(stop):
-                await stop.wait()
-        return 0
-
-    return run(task)
-
-
-def demo(*, pair: str = "ifs-cloud:zoho-crm", records: int = 1000, keep: bool = False) -> int:
-    """See the whole story with made-up vendors on loopback: first load, no change, edits, a storm with a kill, comparison.
-
-    Parameters
-    ----------
-    pair
-        ERP and CRM, as FROM:TO.
-    records
-        Customers to make up; two and a half times as many orders.
-    keep
-        Leave the configuration and the state behind, and say where.
-    """
-    from ml_connector_adapters.runner.demo import run_demo
-
-    left, _, right = pair.partition(":")
-    return asyncio.run(run_demo(left, right, records, keep=keep))
