@@ -1,4 +1,4 @@
-"""Creates on their way, in SQL."""
+"""Writes on their way, in SQL."""
 
 from collections.abc import Sequence
 

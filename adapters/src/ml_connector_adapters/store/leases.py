@@ -15,9 +15,8 @@ from ml_connector_adapters.store.engine import Database, whole
 from ml_connector_adapters.store.tables import LEASES, from_micros
 
 # Made once: every transaction of a run asks it.
-_HELD: Final = (
-    select(LEASES.c.fence).where(*(LEASES.c[name] == bindparam(name) for name in ("flow", "fence", "owner"))).with_for_update()
-)
+_STANDS: Final = select(LEASES.c.fence).where(*(LEASES.c[name] == bindparam(name) for name in ("flow", "fence", "owner")))
+_HELD: Final = _STANDS.with_for_update()
 
 
 class SqlLeases:
@@ -62,6 +61,12 @@ class SqlLeases:
         async with self._db.writing() as connection:
             await connection.execute(update(LEASES).where(_ours(lease)).values(owner="", until=0))
 
+    async def check(self, lease: Lease) -> None:
+        async with self._db.reading() as connection:
+            ours = await connection.execute(_STANDS, _names(lease))
+            if ours.scalar() is None:
+                raise lost(lease)
+
     @whole
     async def bury(self, flow: str, owner: str) -> None:
         async with self._db.writing() as connection:
@@ -74,9 +79,13 @@ class SqlLeases:
 
 async def hold(connection: AsyncConnection, lease: Lease) -> None:
     """Make sure that the lease is ours until this transaction ends. Raises LeaseLost."""
-    ours = await connection.execute(_HELD, {"flow": lease.flow, "fence": lease.fence, "owner": lease.owner})
+    ours = await connection.execute(_HELD, _names(lease))
     if ours.scalar() is None:
         raise lost(lease)
+
+
+def _names(lease: Lease) -> dict[str, Any]:
+    return {"flow": lease.flow, "fence": lease.fence, "owner": lease.owner}
 
 
 def lost(lease: Lease) -> LeaseLost:

@@ -106,7 +106,7 @@ class SightingRow(Base, table=True):
 
 
 class IntentRow(Base, table=True):
-    """A create that left, or is about to."""
+    """A write that left, or is about to."""
 
     __tablename__ = "intents"
     __table_args__ = (Index("intents_flow", "flow", "at"),)
@@ -115,9 +115,13 @@ class IntentRow(Base, table=True):
     flow: str
     side: str
     kind: str
+    deed: str
     field: str
     value: str
     source_id: str
+    sent: bytes | None = _blob(null=True)
+    changes: bytes | None = _blob(null=True)
+    rule: str = _text()
     at: int = _time()
 
 

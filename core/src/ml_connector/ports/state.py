@@ -183,16 +183,23 @@ class Run(msgspec.Struct, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
 
 
+Deed: TypeAlias = Literal["create", "update", "remove"]
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A create that is about to leave (or has left); it ends in the settlement that tells its outcome."""
+    """A write that is about to leave (or has left); it ends in the settlement that tells its outcome."""
 
     link: str  # the link's id
     flow: str
     side: Side = "right"  # the side written to
     kind: Kind  # on that side
-    field: str  # the key to look for after a lost answer
-    value: str
+    deed: Deed = "create"
+    field: str = ""  # a create: the key to look for after a lost answer
+    value: str = ""
     source_id: RemoteId  # on the other side
+    sent: bytes | None = None  # the fields that are written, encoded, in common terms; None: they are not known
+    changes: bytes | None = None  # an update: what the audit will tell of it, as JSON
+    rule: str = ""
     at: datetime
 
 
@@ -284,7 +291,7 @@ class Links(Protocol):
 
 class Intents(Protocol):
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
-        """Commit before the writes leave. Raises LeaseLost."""
+        """Commit before the writes leave; one per link. Raises LeaseLost."""
         ...
 
     async def of(self, flow: str) -> list[Intent]:
@@ -326,6 +333,10 @@ class Leases(Protocol):
         ...
 
     async def release(self, lease: Lease) -> None: ...
+
+    async def check(self, lease: Lease) -> None:
+        """Whether it still is ours, asked before something leaves that no transaction guards. Raises LeaseLost."""
+        ...
 
     async def bury(self, flow: str, owner: str) -> None:
         """End the lease of an owner that is known to be dead; nothing happens when somebody else holds the flow."""

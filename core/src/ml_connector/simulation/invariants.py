@@ -290,6 +290,11 @@ def _ledger(evidence: Evidence) -> Iterator[Broken]:
                 )
 
 
+def _vanished(evidence: Evidence, flow: Flow, remote: RemoteId) -> bool:
+    """Whether a person deleted the record: what nobody heard of and nobody can look up, nobody can tell more of."""
+    return any(deed.after is None for deed in evidence.deeds(flow, remote))
+
+
 def _audit(evidence: Evidence) -> Iterator[Broken]:
     """One entry per write that was taken, and nothing told that was not received."""
     for flow in evidence.pair.flows:
@@ -304,7 +309,12 @@ def _audit(evidence: Evidence) -> Iterator[Broken]:
             if made != count:
                 yield Broken(LEDGER, f"the audit tells {count} times that {place[1]} was created, and it was {made} times")
         for place, deeds in asked.items():
-            if any(deed.before is None for deed in deeds) and not created[place]:
+            unheard = any(entry.action == "noted" and entry.number == deeds[0].number for entry in entries)
+            if (
+                any(deed.before is None for deed in deeds)
+                and not created[place]
+                and not (unheard and _vanished(evidence, flow, place[1]))
+            ):
                 yield Broken(
                     LEDGER, f"{deeds[0].kind} {deeds[0].number} was created as {place[1]}, and the audit does not tell"
                 )

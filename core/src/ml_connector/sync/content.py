@@ -167,6 +167,39 @@ def alike(ours: Any, theirs: Any) -> bool:
     return False
 
 
+def akin(ours: Any, theirs: Any) -> bool:
+    """Alike, or what a vendor may have made of ours: cut short, in another case."""
+    if alike(ours, theirs):
+        return True
+    if isinstance(ours, str) and isinstance(theirs, str):
+        one, other = " ".join(ours.split()).casefold(), " ".join(theirs.split()).casefold()
+        return bool(other) and one.startswith(other)
+    if isinstance(ours, msgspec.Struct) and type(ours) is type(theirs):
+        pairs = ((getattr(ours, name), getattr(theirs, name)) for name in ours.__struct_fields__)
+        return all(mine is UNSET or akin(mine, other) for mine, other in pairs)
+    return False
+
+
+def spelling(sent: Entity, there: Entity, *, by_us: bool) -> Entity:
+    """What stands there, but with what we sent in place of what no vendor makes of it: that is somebody's edit since.
+
+    ``by_us``: the vendor says that the last hand was ours, so that all of it is spelling.
+    """
+    if by_us:
+        return there
+    paths = [path for path in _fine(sent) if not akin(value_at(sent, path), value_at(there, path)) and tells(there, path)]
+    return put(there, {path: value_at(sent, path) for path in paths})
+
+
+def _fine(entity: Entity) -> list[str]:
+    """The paths that are set, parts of an address one by one."""
+    found: list[str] = []
+    for path in changed_fields(entity, None):
+        value = value_at(entity, path)
+        found += [f"{path}.{name}" for name in parts_of(value)] if isinstance(value, Address) else [path]
+    return found
+
+
 def strayed(agreed: Entity, theirs: Entity) -> list[str]:
     """Fields that we agreed on and that somebody has changed over there since; what is not told (unset) has not strayed."""
     names: list[str] = []

@@ -1,6 +1,6 @@
 """One record on its way through the pipeline, and the pages that the cursor may not overtake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -31,11 +31,16 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     mirror: Link | None = None  # of the flow that writes what this one reads
     remake: bool = False  # write it as new although a counterpart was known
     removes: bool = False  # take the counterpart out of use
+    sent: bytes | None = None  # what its intent says will be written, encoded
     merging: "Merging | None" = None  # two-way: what was merged, and from what
     term: Term | None = None
     action: Action | None = None  # None: nothing that the audit tells of
     reason: str = ""
     changes: tuple[Change, ...] = ()
+    told: list["Told"] = []  # writes that turned out to have landed, before what ``action`` tells
+
+    def tell(self, action: Action, rule: str, changes: Sequence[Change]) -> None:
+        self.told = [*self.told, Told(action=action, rule=rule, changes=tuple(changes))]
 
     @property
     def there(self) -> End:
@@ -63,6 +68,15 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
             since = before.since if before is not None and before.since is not None else trouble.since
             trouble = msgspec.structs.replace(trouble, attempts=attempts, since=since)
         self.link = msgspec.structs.replace(self.link, trouble=trouble, due=False)
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A write of this job that landed unheard."""
+
+    action: Action
+    rule: str = ""
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
 
 
 class Merging(msgspec.Struct, kw_only=True):

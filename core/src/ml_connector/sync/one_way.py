@@ -27,7 +27,7 @@ class OneWay:
         return field != DELETED and any(flow.carries(field) for flow in self._returning)
 
     def wants_look(self, job: Job) -> bool:
-        return job.link.agreed is None or job.known is None
+        return job.link.agreed is None or job.there.version is None
 
     @property
     def sees(self) -> bool:
@@ -69,30 +69,57 @@ class OneWay:
 
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         assert job.desired is not None
-        strayed = set(content.strayed(job.desired, there.entity))
-        wanted = job.names or content.changed_fields(job.desired, None)
-        names = [name for name in wanted if name in strayed or not content.tells(there.entity, name)]
         action: Action = "created" if job.creates else "updated"
+        sent = self.changes(job)
+        apart = set(content.strayed(job.desired, there.entity))
+        wanted = job.names or content.changed_fields(job.desired, None)
+        ours = landed and there.ours(job.there)
+        names = [] if ours else [name for name in wanted if name in apart or not content.tells(there.entity, name)]
+        if landed:  # what a vendor may have made of it is no reason to write it again
+            names = [
+                name
+                for name in names
+                if not content.akin(content.value_at(job.desired, name), content.value_at(there.entity, name))
+            ]
+        if landed and (came := [name for name in wanted if name not in names]):
+            job.tell(action, job.rule, [change for change in sent if change.field in came])
+        edited = [name for name in self._edited(job, there) if name not in wanted]
+        job.stand(End(there.record.id, there.record.version, job.there.held))
         job.before, job.remake = there.entity, False
-        job.stand(End(there.record.id, there.record.version))
         if names:
-            job.names = tuple(names)
-            job.rule = job.rule or "the owner wins"
+            job.names = (*names, *(name for name in edited if not self._spared(name)))
+            job.rule = "changed at the owner, over an edit made there" if edited else job.rule or "the owner wins"
             return
         self.written(job, action, None)
-        if not landed:
-            job.end("unchanged", "adopted", reason="somebody wrote the same meanwhile")
+        if landed and apart:  # what the vendor made of it is nobody's edit
+            job.stand(End(there.record.id, there.record.version, content.encode(there.entity)))
+        job.changes = ()
+        news = job.known is None and not landed
+        job.end("unchanged", "adopted" if news else None, reason="somebody wrote the same meanwhile" if news else "")
+
+    def _edited(self, job: Job, there: There) -> list[str]:
+        """Fields of ours that somebody changed over there since they were last seen."""
+        told = job.there.held or job.link.agreed
+        if told is None:
+            return []
+        seen = content.decode(self.way.kind, told)
+        assert job.desired is not None
+        return [name for name in content.strayed(job.desired, there.entity) if name in content.strayed(seen, there.entity)]
+
+    def sent(self, job: Job) -> Entity:
+        assert job.desired is not None
+        return content.only(job.desired, job.names) if job.names else job.desired
 
     def changes(self, job: Job) -> tuple[Change, ...]:
         assert job.desired is not None
         if job.before is None and not job.names:
-            return content.changes_made(content.encode(job.desired))
+            return content.changes_made(job.sent or content.encode(job.desired))
         return content.changes_between(job.before, job.desired, job.names or content.changed_fields(job.desired, None))
 
     def written(self, job: Job, action: Action, learnt: Entity | None) -> None:
         assert job.desired is not None
         job.changes = self.changes(job)
-        agreed = content.encode(job.desired)
+        agreed = job.sent if job.sent is not None and not job.names else content.encode(job.desired)
         end, kept = job.link.right.place, [] if job.creates else [name for name in drift_of(job.link) if self._stays(job, name)]
         if kept and job.link.right.held is not None:
             held = content.decode(self.way.kind, job.link.right.held)

@@ -104,31 +104,34 @@ class Itinerary:
         source = self._ends.station(way.near).source
         return isinstance(source, Sweep) and due_for_full(source, mark, now)
 
-    def passage(self, way: Way, *, anew: bool, creates: bool, pinned: bool = False) -> Passage:
-        """``creates`` False: what has no counterpart is held for a person's review. ``pinned``: see Writer."""
+    def rules(self, way: Way) -> Rules:
         flow, world = self._flow, self._world
+        source = self._ends.station(way.far).source
+        if not flow.two_way:
+            return OneWay(way, source, [other for other in world.flows if other.returns(flow)])
+        assert source is not None
+        return TwoWay(way, source, self.project, self.crosswalk, self._accepts, world.clock)
+
+    def passage(self, way: Way, *, anew: bool, creates: bool, empty: bool = False, pinned: bool = False) -> Passage:
+        """``creates`` False: what has no counterpart is held for a person's review. ``empty``: the target held nothing when
+        this run began, so that nobody needs to look for counterparts. ``pinned``: see Writer.
+        """
+        world, links = self._world, self._world.state.links
         near, far = self._ends.station(way.near), self._ends.station(way.far)
         assert near.source is not None
         assert far.sink is not None
-        rules: Rules
-        if flow.two_way:
-            assert far.source is not None
-            rules = TwoWay(way, far.source, self.project, self.crosswalk, self._accepts, world.clock)
-        else:
-            rules = OneWay(way, far.source, [other for other in world.flows if other.returns(flow)])
-        finds = flow.two_way or not creates or len(flow.match) > 1
+        rules = self.rules(way)
         preparer = Preparer(
             rules,
-            world.state.links,
+            links,
             self.crosswalk,
             self.project,
             world.clock,
             world.new_id,
-            matcher=Matcher(flow, way.far, far.sink, world.state.links) if finds else None,
+            matcher=None if empty else Matcher(self._flow, way.far, far.sink, links),
             creates=creates,
             anew=anew,
         )
-        writer = Writer(rules, far.sink, world.state.links, world.clock, pinned=pinned)
         return Passage(
             way=way,
             source=near.source,
@@ -136,7 +139,7 @@ class Itinerary:
             rules=rules,
             crosswalk=self.crosswalk,
             preparer=preparer,
-            writer=writer,
+            writer=Writer(rules, far.sink, links, world.clock, pinned=pinned),
         )
 
 

@@ -13,7 +13,7 @@ from ml_connector.domain import UNSET, Cursor, Record, RemoteId, Version
 from ml_connector.errors import ConnectorError
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import SinkLimits
-from ml_connector.ports.state import Intent, Lease, Run, State
+from ml_connector.ports.state import Lease, Run, State
 from ml_connector.ports.telemetry import Telemetry
 from ml_connector.sync.job import Job, Pages
 from ml_connector.sync.read import Batch
@@ -119,7 +119,7 @@ class Pipeline:
         jobs = await self._preparer.jobs(records, page)
         wanted = [job for job in jobs if job.term is None]
         ended = [job for job in jobs if job.term is not None]  # before anything is handed on and ended by others
-        await self._declare([job for job in wanted if job.creates])
+        await self._declare(wanted)
         self._flying |= {job.record.id: job.record.version for job in jobs}
         for job in wanted:
             pool = self._waiting[0 if job.creates else 1]
@@ -147,25 +147,12 @@ class Pipeline:
         async with self._landed:
             await self._landed.wait_for(lambda: remote_id not in self._flying or self._failure is not None)
 
-    async def _declare(self, creates: Sequence[Job]) -> None:
-        """Commit the intents of creates before any of them leaves."""
-        if not creates:
+    async def _declare(self, jobs: Sequence[Job]) -> None:
+        """Commit the intents of writes before any of them leaves."""
+        if not jobs:
             return
         now = self._clock.now()
-        intents = [
-            Intent(
-                link=job.link.id,
-                flow=self._flow.name,
-                side=self._way.far,
-                kind=self._way.kind,
-                field=key.field,
-                value=key.value,
-                source_id=job.record.id,
-                at=now,
-            )
-            for job in creates
-            for key in [self._writer.key(job)]
-        ]
+        intents = [self._writer.intent(job, now) for job in jobs]
         await self._state.intents.open(self._lease, intents)
         self._opened.update(intent.link for intent in intents)
 
@@ -185,7 +172,7 @@ class Pipeline:
             if self._failure is None:
                 try:
                     with self._telemetry.span("sync.batch", flow=self._flow.name, records=len(jobs)) as span:
-                        await self._writer.perform(jobs)
+                        await self._writer.perform(jobs, self._leave)
                         for job in jobs:
                             if job.term != "written":
                                 span.event("record.failed", number=job.link.number, term=job.term or "")
@@ -193,6 +180,16 @@ class Pipeline:
                     self._fail(error)
             self._underway -= 1  # before it can be taken: whoever waits for more must know how much more there is
             await self._ended.put([job for job in jobs if job.term is not None])
+
+    async def _leave(self, jobs: Sequence[Job], attempt: int) -> None:
+        """A process that was frozen must not write what another has decided anew meanwhile. Raises LeaseLost.
+
+        A further try writes something else than was declared, so that is declared anew.
+        """
+        if attempt == 0:
+            await self._state.leases.check(self._lease)
+        else:
+            await self._declare(jobs)
 
     async def _settle(self) -> None:
         """One transaction for whatever has ended meanwhile; while writes are under way, more is sure to come."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,9 +77,14 @@ async def read_feed(source: Feed, cursor: Cursor | None) -> AsyncIterator[Batch]
         yield Batch(records=page.records, cursor=page.cursor)
 
 
-async def read_ids(source: Source, ids: Sequence[RemoteId]) -> AsyncIterator[Batch]:
+async def read_ids(source: Source, ids: Sequence[RemoteId], *, known: Container[RemoteId] = ()) -> AsyncIterator[Batch]:
+    """Records by id. Of those ``known``, one that is not there (any more) comes as gone."""
     for start in range(0, len(ids), CHUNK):
-        yield Batch(records=await source.fetch(ids[start : start + CHUNK]))
+        chunk = ids[start : start + CHUNK]
+        records = await source.fetch(chunk)
+        there = {record.id for record in records}
+        gone = [Record(id=one, entity=None, gone=True) for one in chunk if one in known and one not in there]
+        yield Batch(records=[*records, *gone])
 
 
 class SweepReader:

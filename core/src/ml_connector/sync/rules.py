@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from ml_connector.domain import Entity, Record, RemoteId
-from ml_connector.ports.state import Action, Change
+from ml_connector.ports.state import Action, Change, End
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.way import Way
 
@@ -17,6 +17,10 @@ class There(msgspec.Struct, frozen=True, gc=False):
     record: Record
     entity: Entity
     back: Names = {}  # common terms → that side's own, for the refs in it
+
+    def ours(self, end: End) -> bool:
+        """Whether the vendor says that a write of ours has come upon the record since it was seen at ``end``."""
+        return self.record.by_us and (end.id is None or self.record.version != end.version)
 
 
 class Rules(Protocol):
@@ -53,6 +57,10 @@ class Rules(Protocol):
 
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         """Decide anew over what stands there now. ``landed``: it may be what an unanswered write of ours made of it."""
+        ...
+
+    def sent(self, job: Job) -> Entity:
+        """The fields that a job will write, in common terms."""
         ...
 
     def changes(self, job: Job) -> tuple[Change, ...]:

@@ -47,6 +47,11 @@ def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: se
             batch.links.append(job.link)
         if (news := retold(way.flow, job)) is not None:
             batch.retold.append(news)
+        for told in job.told:
+            line = msgspec.structs.replace(job, action=told.action, rule=told.rule, reason=told.reason, changes=told.changes)
+            batch.audit.append(entry(run, clock, way.kind, job.link, line))
+            tally(run.counts, "read")  # it was looked up, and found to be written
+            tally(run.counts, "written")
         if job.action is not None:
             batch.audit.append(entry(run, clock, way.kind, job.link, job))
         if job.merging is not None and job.term == "written" and job.link.trouble is not None:

@@ -139,18 +139,25 @@ class TwoWay:
 
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         assert job.merging is not None
-        creates, wanted, rule, sent = job.creates, job.names, job.rule, self.changes(job)
+        action: Action = "created" if job.creates else "updated"
+        paths, rule, sent = job.names or job.merging.merged.to(self.way.far), job.rule, self.changes(job)
+        ours = job.merging.merged.entity
+        came = any(content.alike(content.value_at(ours, path), content.value_at(there.entity, path)) for path in paths)
+        spelt = there.ours(job.there)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
+        if landed and (came or spelt):
+            job.tell(action, rule, sent)
+            self._agree(job, job.merging, paths, content.spelling(content.only(ours, paths), there.entity, by_us=spelt))
         self._merge(job, job.merging.near.now, job.merging.names, there)
         job.rule = job.rule or rule
-        if job.names:
-            return
-        if landed:
-            job.names = wanted
-            self.written(job, "created" if creates else "updated", there.entity)
-            job.changes = sent
-        else:
+        if not job.names:
             self._rest(job)
+            job.action = None if landed and job.term == "unchanged" else job.action
+
+    def sent(self, job: Job) -> Entity:
+        assert job.merging is not None
+        merged = job.merging.merged
+        return content.only(merged.entity, job.names or merged.to(self.way.far))
 
     def changes(self, job: Job) -> tuple[Change, ...]:
         assert job.merging is not None

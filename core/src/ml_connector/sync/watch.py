@@ -64,9 +64,7 @@ class Watch:
         agreed = content.decode(self._flow.target, link.agreed)
         away = content.strayed(agreed, record.entity)
         if record.version == link.right.version:
-            if (
-                away and link.right.held is None
-            ):  # what the vendor made of our write (a default, another spelling) is nobody's edit
+            if away and link.right.held is None:  # what the vendor made of our write is nobody's edit: a default, a spelling
                 batch.links.append(link.with_end("right", End(record.id, record.version, content.encode(record.entity))))
             return "echoed"
         known = content.decode(self._flow.target, link.right.held) if link.right.held is not None else agreed
@@ -74,7 +72,7 @@ class Watch:
         strayed = [name for name in away if name in moved]
         told = msgspec.structs.replace(
             link,
-            right=End(record.id, record.version, content.encode(record.entity) if away else None),
+            right=End(record.id, record.version, content.encode(record.entity)),
             drift=msgspec.json.encode(strayed) if strayed else None,
         )
         if not strayed:

@@ -1,6 +1,7 @@
 """Write step: batches as wide as the vendor takes, every outcome taken seriously, nothing created twice."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -21,7 +22,7 @@ from ml_connector.ports.sink import (
     Write,
     Written,
 )
-from ml_connector.ports.state import Action, Link, Links, Trouble
+from ml_connector.ports.state import Action, Deed, Intent, Link, Links, Trouble
 from ml_connector.sync import content
 from ml_connector.sync.job import Job, Term
 from ml_connector.sync.rules import Rules, There
@@ -41,10 +42,15 @@ class Writer:
         self._rules, self._sink, self._links, self._clock, self._pinned = rules, sink, links, clock, pinned
         self._way, self._flow = rules.way, rules.way.flow
 
-    async def perform(self, jobs: Sequence[Job]) -> None:
-        """End every job, at most a batch of them. Raises what stops a flow (AuthRejected, RetryLater, ContractBroken)."""
+    async def perform(self, jobs: Sequence[Job], leave: Callable[[Sequence[Job], int], Awaitable[None]]) -> None:
+        """End every job, at most a batch of them. Raises what stops a flow (AuthRejected, RetryLater, ContractBroken).
+
+        ``leave`` is told right before each call of the sink, with the number of the try, and raises when this process may not
+        write any more.
+        """
         left = list(jobs)
         for attempt in range(TRIES):
+            await leave(left, attempt)
             outcomes = await self._sink.write([self._write(job) for job in left])
             landed: list[tuple[Job, Written]] = []
             doubtful: list[Job] = []
@@ -78,6 +84,26 @@ class Writer:
         for job in left:
             self._give_up(job)
 
+    def intent(self, job: Job, now: datetime) -> Intent:
+        """What is kept of the write before it leaves, so that it can be told even if nobody hears of its end."""
+        deed: Deed = "remove" if job.removes else "create" if job.creates else "update"
+        key = self.key(job) if deed == "create" else Key("", "")
+        job.sent = None if job.removes else content.encode(self._rules.sent(job))
+        return Intent(
+            link=job.link.id,
+            flow=self._flow.name,
+            side=self._way.far,
+            kind=self._way.kind,
+            deed=deed,
+            field=key.field,
+            value=key.value,
+            source_id=job.record.id,
+            sent=job.sent,
+            changes=msgspec.json.encode(self._rules.changes(job)) if deed == "update" else None,
+            rule=job.rule,
+            at=now,
+        )
+
     def _write(self, job: Job) -> Write:
         if job.removes:
             assert job.there.id is not None
@@ -110,9 +136,12 @@ class Writer:
                 continue
             action: Action = "updated" if not job.creates else "created" if outcome.created else "adopted"
             found = there.get(outcome.id)
-            exact = found is not None and found.record.version == outcome.version
             job.stand(msgspec.structs.replace(job.there, id=outcome.id, version=outcome.version, missed=0))
-            self._rules.written(job, action, found.entity if found is not None and exact else None)
+            learnt = None
+            if found is not None:
+                ours = found.record.version == outcome.version
+                learnt = content.spelling(self._rules.sent(job), found.entity, by_us=ours)
+            self._rules.written(job, action, learnt)
             job.reason = "; ".join(outcome.warnings)
 
     async def _holders(self, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:

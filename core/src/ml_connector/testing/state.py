@@ -42,7 +42,7 @@ class MemoryLeases:
 
     async def renew(self, lease: Lease, ttl_s: float) -> Lease:
         await asyncio.sleep(0)
-        self.check(lease)
+        self.hold(lease)
         self.held[lease.flow] = msgspec.structs.replace(lease, until=self._clock.now() + timedelta(seconds=ttl_s))
         return self.held[lease.flow]
 
@@ -58,7 +58,11 @@ class MemoryLeases:
         if held is not None and held.owner == owner:
             del self.held[flow]
 
-    def check(self, lease: Lease) -> None:
+    async def check(self, lease: Lease) -> None:
+        await asyncio.sleep(0)
+        self.hold(lease)
+
+    def hold(self, lease: Lease) -> None:
         """Raises LeaseLost when the lease was released or somebody claimed the flow since."""
         held = self.held.get(lease.flow)
         if held is None or not _same(held, lease):
@@ -78,7 +82,7 @@ class MemoryIntents:
 
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
         await asyncio.sleep(0)
-        self._leases.check(lease)
+        self._leases.hold(lease)
         self.rows |= {intent.link: intent for intent in intents}
 
     async def of(self, flow: str) -> list[Intent]:
@@ -252,7 +256,7 @@ class MemoryState:
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
         """Raises ContractBroken as well, when two links would hold one remote id; then nothing of it is kept either."""
         await asyncio.sleep(0)
-        self.leases.check(lease)
+        self.leases.hold(lease)
         self.links.check(settlement.links)
         error, after = self._failures.pop(0) if self._failures else (None, False)
         if error is not None and not after:

@@ -6,13 +6,12 @@ there then: only a decision that comes out the same, over the same versions, is 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from ml_connector.domain import Record, RemoteId, Side, Version
 from ml_connector.flows import Flow
-from ml_connector.ports.state import Change, Run
+from ml_connector.ports.state import Change, Deed, Run
 from ml_connector.sync.job import Job
 from ml_connector.sync.passage import Ends, Passage, World, plan_out
 from ml_connector.sync.pipeline import Pipeline
@@ -20,8 +19,6 @@ from ml_connector.sync.read import Batch, read_ids
 from ml_connector.sync.rules import Rules
 from ml_connector.sync.way import ways
 from ml_connector.use_cases.booking import booked, verdict
-
-Deed: TypeAlias = Literal["create", "update", "remove"]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,16 +6,16 @@ from datetime import datetime
 
 import msgspec
 
-from ml_connector.domain import Cursor, Record, Side
+from ml_connector.domain import Cursor, RemoteId, Side
 from ml_connector.flows import Flow
-from ml_connector.ports.sink import Key
 from ml_connector.ports.source import Feed, Sweep
-from ml_connector.ports.state import End, Intent, Lease, Link, Run, Settlement, Trouble
+from ml_connector.ports.state import Lease, Link, Run, Settlement
 from ml_connector.sync.absence import mark_absent
+from ml_connector.sync.doubt import Doubts
 from ml_connector.sync.passage import Ends, Itinerary, Passage, World, plan_out, strangers
 from ml_connector.sync.pipeline import Pipeline
 from ml_connector.sync.prepare import FIRST_LOAD
-from ml_connector.sync.read import CHUNK, Batch, Position, read_feed, read_ids
+from ml_connector.sync.read import Batch, Position, read_feed, read_ids
 from ml_connector.sync.watch import Watch
 from ml_connector.sync.way import ways
 from ml_connector.use_cases.booking import booked, verdict
@@ -60,12 +60,13 @@ class _Run:
         self._flow, self._ends, self._world, self._run, self._lease, self._stop = flow, ends, world, run, lease, stop
         self._state, self._clock = world.state, world.clock
         self._where = Position()
+        self._empty = False  # the target held nothing when this run began
 
     async def whole(self, *, full: bool, since: datetime | None, create_all: bool) -> bool:
         """True when both sides were read to their ends, as far as the flow reads them."""
         itinerary = await plan_out(self._flow, self._ends, self._world)
         self._where = await itinerary.where()
-        await self._settle_doubt()
+        await self._settle_doubt(itinerary)
         await self._gate(create_all=create_all)
         if not self._flow.two_way:
             await self._look_at_target()
@@ -89,7 +90,7 @@ class _Run:
         found: list[tuple[Passage, bool]] = []
         for way in ways(self._flow):
             again = anew or itinerary.overdue(way, self._where.mark(way.near), now)
-            found.append((itinerary.passage(way, anew=again, creates=creates), again))
+            found.append((itinerary.passage(way, anew=again, creates=creates, empty=self._empty), again))
         return found
 
     def _pipeline(self, passage: Passage) -> Pipeline:
@@ -106,50 +107,19 @@ class _Run:
             stop=self._stop,
         )
 
-    async def _settle_doubt(self) -> None:
-        """Creates that left before a crash: found ones are linked and read again, the others never happened."""
-        intents = await self._state.intents.of(self._flow.name)
-        sides: tuple[Side, ...] = ("left", "right")
-        for side in sides:
-            if mine := [intent for intent in intents if intent.side == side]:
-                await self._settle_doubts_at(side, mine)
-
-    async def _settle_doubts_at(self, side: Side, intents: Sequence[Intent]) -> None:
-        near: Side = "right" if side == "left" else "left"
-        sink = self._ends.station(side).sink
-        keys = [Key(intent.field, intent.value) for intent in intents]
-        found = await sink.find(keys) if sink is not None and sink.limits.find_by_key else {}
-        known = await self._state.links.by_id(self._flow.name, near, [intent.source_id for intent in intents])
-        linked = await self._state.links.by_id(
-            self._flow.name, side, [record.id for records in found.values() for record in records]
-        )
-        batch = Settlement(run=self._run, ended_intents=[intent.link for intent in intents])
-        for intent, key in zip(intents, keys, strict=True):
-            free = [record for record in found.get(key, []) if record.id not in linked]
-            if not free:
-                continue
-            link = known.get(intent.source_id) or Link(
-                id=intent.link, flow=self._flow.name, number=intent.value, left=End(), right=End(), standing="in_doubt"
-            ).with_end(near, End(intent.source_id))
-            batch.links.append(self._found(link, side, free))
-        await self._state.settle(self._lease, batch)
-
-    def _found(self, link: Link, side: Side, records: Sequence[Record]) -> Link:
-        if len(records) == 1:
-            return msgspec.structs.replace(link.with_end(side, End(records[0].id)), standing="in_doubt", due=True)
-        trouble = Trouble(
-            code="AMBIGUOUS",
-            reason=f"a create's answer was lost, and now several have its key: {', '.join(one.id for one in records[:5])}",
-            fix=f"Delete the needless ones at {self._flow.connection(side)}, then: failures retry",
-            since=self._clock.now(),
-        )
-        return msgspec.structs.replace(link, standing="conflicted", trouble=trouble)
+    async def _settle_doubt(self, itinerary: Itinerary) -> None:
+        """Writes that left before a crash: those that landed are told, the others never happened."""
+        for way in ways(self._flow):
+            sink = self._ends.station(way.far).sink
+            assert sink is not None
+            await Doubts(itinerary.rules(way), sink, self._state, self._lease, self._run, self._clock).settle()
 
     async def _gate(self, *, create_all: bool) -> None:
         """Nothing is made on a system that held records of its own before the first run, until somebody has looked."""
         if self._where.opened is None and not create_all:
             sides: tuple[Side, ...] = ("left", "right") if self._flow.two_way else ("right",)
             filled = [await strangers(self._flow, side, self._ends, self._world) for side in sides]
+            self._empty = not self._flow.two_way and not filled[0]
             self._where = msgspec.structs.replace(self._where, opened=not (self._flow.creates and all(filled)))
         elif create_all and self._where.opened is not True:
             self._where = msgspec.structs.replace(self._where, opened=True)
@@ -167,15 +137,16 @@ class _Run:
             return
         returning = [other for other in self._world.flows if other.returns(self._flow)]
         watch = Watch(self._flow, self._run, self._lease, self._state, self._clock, returning)
-        noticed = await self._state.inbox.waiting(self._flow.name, "right")
+        noticed, notices = await self._noticed("right")
         if noticed:
-            notices = sorted({key for keys in noticed.values() for key in keys})
-            self._where = await watch.carry(read_ids(target, list(noticed)), self._where, notices=notices)
+            known = await self._state.links.by_id(self._flow.name, "right", noticed)
+            self._where = await watch.carry(read_ids(target, noticed, known=known), self._where, notices=notices)
         if not isinstance(target, Feed):
             return
         cursor = self._where.right.cursor
         if cursor is None:  # the first run: nothing of ours stands there yet
             self._where = self._where.at("right", cursor=target.cursor_at(self._clock.now()))
+            await self._state.settle(self._lease, Settlement(run=self._run, cursor=self._where.encoded()))
         else:
             self._where = await watch.carry(read_feed(target, cursor), self._where)
 
@@ -199,14 +170,11 @@ class _Run:
 
     async def _due(self, passage: Passage, due: Sequence[Link], seen: set[str]) -> AsyncIterator[Batch]:
         """The links' records as they stand; one that is known to be gone comes as such, for what is to be done about it."""
-        near = passage.way.near
-        for start in range(0, len(due), CHUNK):
-            links = {link.end(near).id or "": link for link in due[start : start + CHUNK]}
-            records = await passage.source.fetch(list(links))
-            there = {record.id for record in records}
-            gone = [one for one, link in links.items() if one not in there and self._to_be_told_gone(link)]
-            seen |= {*there, *gone}
-            yield Batch(records=[*records, *(Record(id=one, entity=None, gone=True) for one in gone)])
+        links = {link.end(passage.way.near).id or "": link for link in due}
+        known = {one for one, link in links.items() if self._to_be_told_gone(link)}
+        async for batch in read_ids(passage.source, list(links), known=known):
+            seen |= {record.id for record in batch.records}
+            yield batch
 
     def _to_be_told_gone(self, link: Link) -> bool:
         """Two-way, a record that was dealt with as gone and is due all the same shall come back from the other side."""
@@ -235,10 +203,18 @@ class _Run:
 
     async def _heed(self, passage: Passage, pipeline: Pipeline) -> None:
         """What notices named on the side that is read."""
-        noticed = await self._state.inbox.waiting(self._flow.name, passage.way.near)
-        if noticed and await pipeline.carry(read_ids(passage.source, list(noticed))):
-            handled = sorted({key for keys in noticed.values() for key in keys})
-            await self._state.settle(self._lease, Settlement(run=self._run, handled_notices=handled))
+        side = passage.way.near
+        noticed, notices = await self._noticed(side)
+        if not noticed:
+            return
+        known = await self._state.links.by_id(self._flow.name, side, noticed)
+        if await pipeline.carry(read_ids(passage.source, noticed, known=known)):
+            await self._state.settle(self._lease, Settlement(run=self._run, handled_notices=notices))
+
+    async def _noticed(self, side: Side) -> tuple[list[RemoteId], list[str]]:
+        """Ids that notices of that side named, and the notices' own keys."""
+        waiting = await self._state.inbox.waiting(self._flow.name, side)
+        return list(waiting), sorted({key for keys in waiting.values() for key in keys})
 
     async def _finish(self, signature: str, read: Sequence[tuple[Passage, bool]]) -> None:
         now = self._clock.now()

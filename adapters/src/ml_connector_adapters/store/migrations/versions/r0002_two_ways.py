@@ -43,6 +43,10 @@ def upgrade() -> None:
 
     op.add_column("audit", sa.Column("side", sa.String(), nullable=True))
     op.add_column("intents", sa.Column("side", sa.String(), nullable=False, server_default="right"))
+    op.add_column("intents", sa.Column("deed", sa.String(), nullable=False, server_default="create"))
+    op.add_column("intents", sa.Column("rule", sa.Text(), nullable=False, server_default=""))
+    for name in ("sent", "changes"):
+        op.add_column("intents", sa.Column(name, sa.LargeBinary(), nullable=True))
 
     op.alter_column("inbox", "kind", new_column_name="side")  # and its index with it
     op.execute("UPDATE inbox SET side = 'right'")  # nothing else was looked for

@@ -1,0 +1,169 @@
+"""Writes that left and of which nobody heard the end: a crash came between. Looked up, and told if they landed.
+
+Nothing is written here. What did not land is decided anew when its record is read again, as it will be: no cursor has moved
+past it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ml_connector.domain import ENTITIES, Entity, Kind, Record, Side
+from ml_connector.ports.clock import Clock
+from ml_connector.ports.sink import Key, Sink
+from ml_connector.ports.state import Action, AuditEntry, Change, End, Intent, Lease, Link, Run, Settlement, State, Trouble
+from ml_connector.sync import content
+from ml_connector.sync.rules import Rules, There
+from ml_connector.sync.settle import tally
+
+_ACTIONS: Final[dict[str, Action]] = {"create": "created", "update": "updated", "remove": "removed"}
+REASON: Final = "its answer was lost: the program ended before it came"
+UNHEARD: Final = "the program ended before an answer came, and nothing has its key now: it never arrived, or was deleted since"
+
+
+class Doubts:
+    """Settles the open intents of one way of a flow."""
+
+    def __init__(self, rules: Rules, sink: Sink, state: State, lease: Lease, run: Run, clock: Clock) -> None:
+        self._rules, self._way, self._flow = rules, rules.way, rules.way.flow
+        self._sink, self._state, self._lease, self._run, self._clock = sink, state, lease, run, clock
+
+    async def settle(self) -> None:
+        """Raises what looking raises; then they stay open."""
+        intents = [each for each in await self._state.intents.of(self._flow.name) if each.side == self._way.far]
+        if not intents:
+            return
+        links = self._state.links
+        known = await links.by_id(self._flow.name, self._way.near, [intent.source_id for intent in intents])
+        creates = [intent for intent in intents if intent.deed == "create"]
+        keys = list(dict.fromkeys(Key(intent.field, intent.value) for intent in creates))
+        found = await self._sink.find(keys) if keys and self._sink.limits.find_by_key else {}
+        ids = [record.id for records in found.values() for record in records]
+        holders = await links.by_id(self._flow.name, self._way.far, ids) if ids else {}
+        there = await self._rules.see([record for records in found.values() for record in records])
+        far = [end for intent in intents if (link := known.get(intent.source_id)) and (end := self._way.far_end(link).id)]
+        there |= await self._rules.look(far)
+        batch = Settlement(run=self._run, ended_intents=[intent.link for intent in intents])
+        for intent in intents:
+            link = known.get(intent.source_id) or self._fresh(intent)
+            if intent.deed == "create" and self._way.far_end(link).id is None:
+                records = found.get(Key(intent.field, intent.value), [])
+                if records:
+                    self._created(intent, link, [each for each in records if each.id not in holders], there, batch)
+                else:
+                    batch.audit.append(self._entry(intent, link, "noted", UNHEARD, ()))
+            elif (stands := there.get(self._way.far_end(link).id or "")) is not None:
+                self._written(intent, link, stands, batch)
+        await self._state.settle(self._lease, batch)
+
+    def _fresh(self, intent: Intent) -> Link:
+        link = Link(id=intent.link, flow=self._flow.name, number=intent.value, left=End(), right=End(), standing="in_doubt")
+        return link.with_end(self._way.near, End(intent.source_id))
+
+    def _created(
+        self, intent: Intent, link: Link, records: Sequence[Record], there: dict[str, There], batch: Settlement
+    ) -> None:
+        if len(records) > 1:
+            batch.links.append(self._ambiguous(link, records))
+        elif records and (stands := there.get(records[0].id)) is not None:
+            sent = self._sent(intent)
+            shared = [path for path in content.changed_fields(sent, None) if _alike(sent, stands.entity, path)]
+            if stands.record.by_us or any(path != intent.field for path in shared):
+                self._landed(intent, link, stands, batch)
+            else:  # somebody else's, with the same key: compared like any other that was found by it
+                link = link.with_end(self._way.far, End(stands.record.id))
+                batch.links.append(msgspec.structs.replace(link, due=True))
+
+    def _written(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
+        """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
+        version, sent = self._way.far_end(link).version, self._sent(intent)
+        if version is not None and stands.record.version == version:
+            return
+        before = _base(self._flow.target, link, self._way.far)
+        moved = [
+            path
+            for path in content.changed_fields(sent, None)
+            if _alike(sent, stands.entity, path) and not _alike(sent, before, path)
+        ]
+        if stands.record.by_us or moved:
+            self._landed(intent, link, stands, batch)
+
+    def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
+        link = landed(self._rules, intent, link, stands)
+        batch.links.append(link)
+        tally(self._run.counts, "read")
+        tally(self._run.counts, "written")
+        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
+
+    def _entry(self, intent: Intent, link: Link, action: Action, reason: str, changes: tuple[Change, ...]) -> AuditEntry:
+        return AuditEntry(
+            at=self._clock.now(),
+            run=self._run.id,
+            flow=self._flow.name,
+            trace_id=self._run.trace_id,
+            kind=self._way.kind,
+            number=link.number,
+            link=link.id,
+            action=action,
+            left=link.left.place,
+            right=link.right.place,
+            side=self._way.far,
+            rule=intent.rule,
+            reason=reason,
+            changes=changes,
+        )
+
+    def _sent(self, intent: Intent) -> Entity:
+        kind = self._flow.target  # common terms
+        return content.decode(kind, intent.sent) if intent.sent is not None else ENTITIES[kind]()
+
+    def _ambiguous(self, link: Link, records: Sequence[Record]) -> Link:
+        trouble = Trouble(
+            code="AMBIGUOUS",
+            reason=f"a create's answer was lost, and now several have its key: {', '.join(one.id for one in records[:5])}",
+            fix=f"Delete the needless ones at {self._way.target}, then: failures retry",
+            side=self._way.near,
+            since=self._clock.now(),
+        )
+        return msgspec.structs.replace(link, standing="conflicted", trouble=trouble)
+
+
+def landed(rules: Rules, intent: Intent, link: Link, stands: There) -> Link:
+    """The link after a write that landed unheard. It is due: what happened on both sides since is for the pipeline to see.
+
+    Unless the vendor says that the last hand was ours, the version that stands is somebody's edit, which is still to be seen.
+    """
+    way, record = rules.way, stands.record
+    end = End(record.id, record.version if record.by_us else None)
+    if intent.deed == "remove":
+        return msgspec.structs.replace(link.with_end(way.far, end), standing="gone", agreed=None, drift=None, due=False)
+    kind = way.flow.target
+    sent = content.decode(kind, intent.sent or b"{}")
+    spelt = content.spelling(sent, stands.entity, by_us=record.by_us)
+    paths = content.changed_fields(sent, None)
+    values = {path: content.value_at(sent, path) for path in paths}
+    theirs = {path: content.value_at(spelt if content.tells(spelt, path) else sent, path) for path in paths}
+    agreed = content.put(_base(kind, link, None), values)
+    told = content.encode(agreed)
+    for side, news in ((way.near, values), (way.far, theirs)):
+        held = content.put(_base(kind, link, side), news)
+        place = end if side == way.far else link.end(side)
+        link = link.with_end(side, End(place.id, place.version, None if held == agreed else content.encode(held)))
+    return msgspec.structs.replace(link, standing="agreed", agreed=told, trouble=None, due=True)
+
+
+def _base(kind: Kind, link: Link, side: Side | None) -> Entity:
+    """What the link takes for agreed, or for held by a side; nothing where nothing is known."""
+    told = (link.end(side).held if side is not None else None) or link.agreed
+    return content.decode(kind, told) if told is not None else ENTITIES[kind]()
+
+
+def _alike(sent: Entity, there: Entity, path: str) -> bool:
+    return content.alike(content.value_at(sent, path), content.value_at(there, path))
+
+
+def _changes(intent: Intent) -> tuple[Change, ...]:
+    if intent.changes is not None:
+        return msgspec.json.decode(intent.changes, type=tuple[Change, ...])
+    return content.changes_made(intent.sent) if intent.sent is not None else ()
