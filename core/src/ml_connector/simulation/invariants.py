@@ -290,9 +290,9 @@ def _ledger(evidence: Evidence) -> Iterator[Broken]:
                 )
 
 
-def _vanished(evidence: Evidence, flow: Flow, remote: RemoteId) -> bool:
-    """Whether a person deleted the record: what nobody heard of and nobody can look up, nobody can tell more of."""
-    return any(deed.after is None for deed in evidence.deeds(flow, remote))
+def _touched(evidence: Evidence, flow: Flow, remote: RemoteId) -> bool:
+    """Whether a person has changed or deleted the record: of what nobody heard and nobody can see, nobody can tell more."""
+    return any(deed.author == PERSON for deed in evidence.deeds(flow, remote))
 
 
 def _audit(evidence: Evidence) -> Iterator[Broken]:
@@ -313,7 +313,7 @@ def _audit(evidence: Evidence) -> Iterator[Broken]:
             if (
                 any(deed.before is None for deed in deeds)
                 and not created[place]
-                and not (unheard and _vanished(evidence, flow, place[1]))
+                and not (unheard and _touched(evidence, flow, place[1]))
             ):
                 yield Broken(
                     LEDGER, f"{deeds[0].kind} {deeds[0].number} was created as {place[1]}, and the audit does not tell"

@@ -19,6 +19,10 @@ from ml_connector.sync.settle import tally
 
 _ACTIONS: Final[dict[str, Action]] = {"create": "created", "update": "updated", "remove": "removed"}
 REASON: Final = "its answer was lost: the program ended before it came"
+UNSURE: Final = "the program ended before an answer came; a record has its key now, and nothing of it shows whether we made it"
+UNSEEN: Final = (
+    "the program ended before an answer came; the record was edited since, and nothing of it shows whether this landed"
+)
 UNHEARD: Final = "the program ended before an answer came, and nothing has its key now: it never arrived, or was deleted since"
 
 
@@ -71,9 +75,10 @@ class Doubts:
             shared = [path for path in content.changed_fields(sent, None) if _alike(sent, stands.entity, path)]
             if stands.record.by_us or any(path != intent.field for path in shared):
                 self._landed(intent, link, stands, batch)
-            else:  # somebody else's, with the same key: compared like any other that was found by it
+            else:  # perhaps somebody else's, with the same key: compared like any other that was found by it
                 link = link.with_end(self._way.far, End(stands.record.id))
                 batch.links.append(msgspec.structs.replace(link, due=True))
+                batch.audit.append(self._entry(intent, link, "noted", UNSURE, ()))
 
     def _written(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
@@ -88,6 +93,8 @@ class Doubts:
         ]
         if stands.record.by_us or moved:
             self._landed(intent, link, stands, batch)
+        else:  # somebody has been there, and what we sent may have stood there before
+            batch.audit.append(self._entry(intent, link, "noted", UNSEEN, _changes(intent)))
 
     def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         link = landed(self._rules, intent, link, stands)

@@ -22,7 +22,7 @@ from ml_connector.ports.sink import (
     Write,
     Written,
 )
-from ml_connector.ports.state import Action, Deed, Intent, Link, Links, Trouble
+from ml_connector.ports.state import Action, Deed, End, Intent, Link, Links, Trouble
 from ml_connector.sync import content
 from ml_connector.sync.job import Job, Term
 from ml_connector.sync.rules import Rules, There
@@ -209,6 +209,7 @@ class Writer:
             return []
         there = await self._rules.look([_named(job, conflict) for job, conflict in moved if conflict.current is not None])
         holders = await self._holders([now for job, conflict in moved if (now := _named(job, conflict)) != job.there.id])
+        lost: list[Job] = []
         for job, conflict in moved:
             now = _named(job, conflict)
             if (holder := holders.setdefault(now, job.link)).id != job.link.id:
@@ -216,7 +217,8 @@ class Writer:
             elif now in there:
                 self._rebase(job, there[now], landed=False)
             elif conflict.current is None or self._rules.sees:
-                self._lose(job)
+                lost.append(job)
+        await self._lose(lost)
         return [job for job, _ in moved if job.term is None]
 
     def _rebase(self, job: Job, there: There, *, landed: bool) -> None:
@@ -225,13 +227,24 @@ class Writer:
         else:
             self._rules.rebase(job, there, landed=landed)
 
-    def _lose(self, job: Job) -> None:
-        """It is not there (any more)."""
-        if job.removes:
-            job.link = msgspec.structs.replace(job.link, standing="gone")
-            job.end("unchanged", "gone", reason=f"deleted at {self._way.target} as well")
-        else:
-            self._rules.lose(job)
+    async def _lose(self, jobs: Sequence[Job]) -> None:
+        """They are not there (any more). Before one is made again: somebody may have entered it anew, with the same key."""
+        keys = {job.link.id: self.key(job) for job in jobs if not job.removes and self._sink.limits.find_by_key}
+        found = await self._sink.find(list(dict.fromkeys(keys.values()))) if keys else {}
+        there = await self._rules.see([record for records in found.values() for record in records])
+        holders = await self._holders(list(there))
+        for job in jobs:
+            records = found.get(keys[job.link.id], []) if job.link.id in keys else []
+            if job.removes:
+                job.link = msgspec.structs.replace(job.link, standing="gone")
+                job.end("unchanged", "gone", reason=f"deleted at {self._way.target} as well")
+            elif len(records) > 1 or (records and records[0].id in holders):
+                self._collide(job, records[0].id, holders[records[0].id].number if records[0].id in holders else "several")
+            elif records:
+                job.stand(End(records[0].id))
+                self._rules.rebase(job, there[records[0].id], landed=False)
+            else:
+                self._rules.lose(job)
 
     async def _look_up(self, doubtful: Sequence[Job]) -> list[Job]:
         """Answers were lost. Look before anything is sent again; what cannot be looked at stays in doubt."""
@@ -241,13 +254,15 @@ class Writer:
             found = await self._stands(doubtful)
         except RetryLater:
             found = None
+        lost: list[Job] = []
         for job in doubtful:
             if found is None or (job.creates and not self._sink.limits.find_by_key):
                 self._doubt(job)
             elif (there := found.get(job.link.id)) is not None:
                 self._rebase(job, there, landed=True)
             elif not job.creates:
-                self._lose(job)
+                lost.append(job)
+        await self._lose(lost)
         return [job for job in doubtful if job.term is None]
 
     async def _stands(self, jobs: Sequence[Job]) -> dict[str, There]:
