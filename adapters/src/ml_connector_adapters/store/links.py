@@ -151,7 +151,9 @@ class SqlLinks:
     async def write(self, connection: AsyncConnection, links: Sequence[Link]) -> None:
         """Links replace what stands under their id. A remote id that another link holds is SQLAlchemy's IntegrityError."""
         last = {link.id: link for link in links}
-        await self._put.execute(connection, [_row(last[id_]) for id_ in sorted(last)])
+        # First those that let go of an id, so that another of the batch may have it; each in order, so that nobody deadlocks.
+        ordered = sorted(last, key=lambda id_: (last[id_].left.id is not None and last[id_].right.id is not None, id_))
+        await self._put.execute(connection, [_row(last[id_]) for id_ in ordered])
 
     async def retell(self, connection: AsyncConnection, news: Sequence[Retold]) -> None:
         """What other flows' links take for agreed, where it is still what it was."""

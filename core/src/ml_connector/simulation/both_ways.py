@@ -8,7 +8,7 @@ from typing import Final
 from ml_connector.domain import RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import Link
-from ml_connector.simulation.evidence import Evidence, changes
+from ml_connector.simulation.evidence import Evidence, changes, unheard
 from ml_connector.simulation.guarantees import BLIND, LOOPS, LOST, OLDER, RESTS, Broken
 from ml_connector.simulation.pair import PERSON, Deed, Stands, same
 
@@ -200,6 +200,8 @@ def _loops(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
     for deed in evidence.pair.deeds:
         if deed.kind == flow.kind(deed.side):
             (edits if deed.author == PERSON else writes).update((deed.number, path) for path in deed.changed)
+            if deed.after is None and unheard(evidence, flow, deed.number):  # nobody could know that it was there
+                edits.update((deed.number, path) for path in deed.before or {})
     for (number, path), count in writes.items():
         if count > edits[number, path]:
             yield Broken(LOOPS, f"{path} of {flow.entity} {number} was written {count} times after {edits[number, path]} edits")

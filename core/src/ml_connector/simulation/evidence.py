@@ -104,3 +104,8 @@ def _amounts(
         return isinstance(one, Decimal) and Decimal(one) == habit("right", path, Decimal(str(other)))
     except InvalidOperation:
         return False
+
+
+def unheard(evidence: Evidence, flow: Flow, number: str) -> bool:
+    """Whether the audit says of the record that nobody can know what became of a write."""
+    return any(entry.action == "noted" and (entry.flow, entry.number) == (flow.name, number) for entry in evidence.entries)

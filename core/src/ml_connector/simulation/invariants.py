@@ -12,7 +12,7 @@ from ml_connector.domain import RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import AuditEntry, Link
 from ml_connector.simulation import both_ways
-from ml_connector.simulation.evidence import Evidence, changes
+from ml_connector.simulation.evidence import Evidence, changes, unheard
 from ml_connector.simulation.guarantees import (
     BLIND,
     DOUBLED,
@@ -309,12 +309,8 @@ def _audit(evidence: Evidence) -> Iterator[Broken]:
             if made != count:
                 yield Broken(LEDGER, f"the audit tells {count} times that {place[1]} was created, and it was {made} times")
         for place, deeds in asked.items():
-            unheard = any(entry.action == "noted" and entry.number == deeds[0].number for entry in entries)
-            if (
-                any(deed.before is None for deed in deeds)
-                and not created[place]
-                and not (unheard and _touched(evidence, flow, place[1]))
-            ):
+            unknowable = unheard(evidence, flow, deeds[0].number) and _touched(evidence, flow, place[1])
+            if any(deed.before is None for deed in deeds) and not created[place] and not unknowable:
                 yield Broken(
                     LEDGER, f"{deeds[0].kind} {deeds[0].number} was created as {place[1]}, and the audit does not tell"
                 )

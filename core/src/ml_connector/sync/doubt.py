@@ -58,7 +58,10 @@ class Doubts:
                 else:
                     batch.audit.append(self._entry(intent, link, "noted", UNHEARD, ()))
             elif (stands := there.get(self._way.far_end(link).id or "")) is not None:
-                self._written(intent, link, stands, batch)
+                if intent.deed == "create":
+                    self._met(intent, link, stands, batch)
+                else:
+                    self._written(intent, link, stands, batch)
         await self._state.settle(self._lease, batch)
 
     def _fresh(self, intent: Intent) -> Link:
@@ -80,6 +83,14 @@ class Doubts:
                 batch.links.append(msgspec.structs.replace(link, due=True))
                 batch.audit.append(self._entry(intent, link, "noted", UNSURE, ()))
 
+    def _met(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
+        """A create whose record was found in another way before anybody heard of it: linked already, and still to be told."""
+        if link.agreed is None:
+            self._landed(intent, link, stands, batch)
+            return
+        self._count()
+        batch.audit.append(self._entry(intent, link, "created", REASON, _changes(intent)))
+
     def _written(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
         version, sent = self._way.far_end(link).version, self._sent(intent)
@@ -99,9 +110,12 @@ class Doubts:
     def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         link = landed(self._rules, intent, link, stands)
         batch.links.append(link)
+        self._count()
+        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
+
+    def _count(self) -> None:
         tally(self._run.counts, "read")
         tally(self._run.counts, "written")
-        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
 
     def _entry(self, intent: Intent, link: Link, action: Action, reason: str, changes: tuple[Change, ...]) -> AuditEntry:
         return AuditEntry(

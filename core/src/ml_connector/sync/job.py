@@ -28,6 +28,7 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     before: Entity | None = None  # what the written side held, as far as known
     names: tuple[str, ...] = ()  # fields to set; empty for a create
     rule: str = ""
+    former: Link | None = None  # of a record that is gone, whose counterpart this one takes over
     mirror: Link | None = None  # of the flow that writes what this one reads
     remake: bool = False  # write it as new although a counterpart was known
     removes: bool = False  # take the counterpart out of use

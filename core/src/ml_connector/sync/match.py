@@ -8,11 +8,11 @@ import msgspec
 from ml_connector.domain import UNSET, Entity, Record, RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.sink import Key, Sink
-from ml_connector.ports.state import Links
+from ml_connector.ports.state import Link, Links
 from ml_connector.sync import content
 
 Fit: TypeAlias = Literal["one", "none", "many", "taken", "twice"]
-"""one    exactly one record over there has the key, and nobody else is linked to it
+"""one    exactly one record over there has the key, and it stands for no other
 none   no record over there has any of the keys
 many   several have it
 taken  one has it, and it already stands for another record of this side
@@ -21,7 +21,12 @@ twice  several records of this side have the same key
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """``holder``: the link that has the record over there. Of ``one`` it is a link that this record may join (it waits, alone, for
+    this very counterpart) or take the place of (what it stood for is gone).
+    """
+
     fit: Fit
+    holder: Link | None = None
     records: tuple[Record, ...] = ()  # over there, the candidates
     key: Key | None = None  # the first key that found anything: the evidence
 
@@ -35,6 +40,7 @@ class Matcher:
 
     def __init__(self, flow: Flow, far: Side, sink: Sink, links: Links) -> None:
         self._flow, self._far, self._sink, self._links = flow, far, sink, links
+        self._near: Side = "right" if far == "left" else "left"
 
     async def matches(self, entities: Mapping[RemoteId, Entity]) -> dict[RemoteId, Match]:
         """For each record of this side (by its id), in common terms, what stands for it over there."""
@@ -65,8 +71,10 @@ class Matcher:
             if len(ones) > 1:
                 found |= {one: msgspec.structs.replace(found[one], fit="twice") for one in ones}
         for one, match in found.items():
-            if match.fit == "one" and match.records[0].id in linked:
-                found[one] = msgspec.structs.replace(match, fit="taken")
+            if match.fit != "one" or (holder := linked.get(match.records[0].id)) is None:
+                continue
+            free = holder.end(self._near).id is None or holder.standing == "gone"
+            found[one] = msgspec.structs.replace(match, fit="one" if free else "taken", holder=holder)
         return found
 
 

@@ -130,12 +130,24 @@ class Preparer:
         for one, (job, _) in lonely.items():
             match found[one].fit:
                 case "one":
-                    job.stand(End(found[one].records[0].id))
+                    self._join(job, found[one])
                 case "none":
                     if not self._creates and self._flow.creates:
                         self._hold(job)
                 case _:
                     self._ambiguous(job, found[one])
+
+    def _join(self, job: Job, match: Match) -> None:
+        """The record over there is this one's counterpart: by a link of their own, or by the one that waited for them both."""
+        far, holder, near = match.records[0], match.holder, self._way.near
+        if holder is None:
+            job.stand(End(far.id))
+        elif holder.end(near).id is None and job.known is None:
+            here = job.link.end(near)
+            job.known, job.link = holder, msgspec.structs.replace(holder.with_end(near, here), number=job.link.number)
+        else:
+            job.former = holder
+            job.stand(End(far.id))
 
     async def _discount_our_own(self, ready: Sequence[tuple[Job, Entity, Names]]) -> None:
         """Where another flow writes what this one reads, only what people made of it since is a change (``sync.mirror``)."""

@@ -6,7 +6,7 @@ import msgspec
 
 from ml_connector.domain import Kind
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.state import AuditEntry, Counts, Link, Run, Settlement
+from ml_connector.ports.state import AuditEntry, Counts, End, Link, Run, Settlement
 from ml_connector.sync.job import Job
 from ml_connector.sync.mirror import retold
 from ml_connector.sync.way import Way
@@ -43,6 +43,8 @@ def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: se
     for job in jobs:
         assert job.term is not None
         tally(run.counts, job.term)
+        if job.former is not None and job.there.id is not None:
+            batch.links.append(job.former.with_end(job.far, End()))
         if job.link != job.known:
             batch.links.append(job.link)
         if (news := retold(way.flow, job)) is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ from ml_connector.sync.job import Job, Term
 from ml_connector.sync.rules import Rules, There
 
 _Aside: TypeAlias = Literal["rejected", "conflicted", "in_doubt"]
+MET: Final = "it stood there when it was to be made, entered by somebody meanwhile; what it held then is not known"
 TRIES = 3
 """How often one record is tried within a run before it is set aside as moving, busy or in doubt."""
 
@@ -142,7 +143,7 @@ class Writer:
                 ours = found.record.version == outcome.version
                 learnt = content.spelling(self._rules.sent(job), found.entity, by_us=ours)
             self._rules.written(job, action, learnt)
-            job.reason = "; ".join(outcome.warnings)
+            job.reason = "; ".join((MET,) * (action == "adopted") + outcome.warnings)
 
     async def _holders(self, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
         """Links of this flow that have these ids over there."""
