@@ -45,6 +45,7 @@ class Process:
         self.dies_at = self.dies_at_write = self.freezes_at = 0
         self.dies_in_commit: tuple[int, bool] = (0, False)
         self.dead = False
+        self.leaving: set[asyncio.Task[Any] | None] = set()  # those past their last look at the lease
         self._over: asyncio.Future[None] | None = None
         self._frozen: asyncio.Future[None] | None = None
         self._froze = asyncio.Event()
@@ -54,6 +55,7 @@ class Process:
         """Count from here on: a new run begins, and nothing is planned for it yet."""
         self.touches = self.commits = self.writes = self.dies_at = self.dies_at_write = self.freezes_at = 0
         self.at, self.dies_in_commit = {}, (0, False)
+        self.leaving.clear()
 
     async def touch(self, *, on_the_wire: bool = False, wrote: bool = False) -> None:
         """Called whenever the process is about to touch the world, and when it has.
@@ -65,12 +67,14 @@ class Process:
         if self.dead:
             raise Killed
         self.touches += 1
+        if not on_the_wire:
+            self.leaving.discard(asyncio.current_task())
         if happens := self.at.pop(self.touches, None):
             happens()
         self.writes += wrote
         if self.touches == self.dies_at or (wrote and self.writes == self.dies_at_write):
             await self.die()
-        if 0 < self.freezes_at <= self.touches and not on_the_wire:
+        if 0 < self.freezes_at <= self.touches and not on_the_wire and not self.leaving:
             self.freezes_at = 0
             self._frozen = asyncio.get_running_loop().create_future()
             self._froze.set()
@@ -249,7 +253,10 @@ def _gated(method: Any, process: Process, *, commits: bool = False) -> Any:
         if commits:
             return await process.commit(lambda: method(*args, **named))
         await process.touch()
-        return await method(*args, **named)
+        answer = await method(*args, **named)
+        if method.__name__ == "check":
+            process.leaving.add(asyncio.current_task())
+        return answer
 
     return once
 

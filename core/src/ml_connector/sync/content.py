@@ -167,6 +167,12 @@ def alike(ours: Any, theirs: Any) -> bool:
     return False
 
 
+def arrived(path: str, before: Entity | None, sent: Entity, there: Entity) -> bool:
+    """Whether what stands there is what was sent, and was not there before."""
+    stands = value_at(there, path)
+    return alike(value_at(sent, path), stands) and (before is None or not alike(value_at(before, path), stands))
+
+
 def akin(ours: Any, theirs: Any) -> bool:
     """Alike, or what a vendor may have made of ours: cut short, in another case."""
     if alike(ours, theirs):
@@ -187,11 +193,11 @@ def spelling(sent: Entity, there: Entity, *, by_us: bool) -> Entity:
     """
     if by_us:
         return there
-    paths = [path for path in _fine(sent) if not akin(value_at(sent, path), value_at(there, path)) and tells(there, path)]
+    paths = [path for path in fine(sent) if not akin(value_at(sent, path), value_at(there, path)) and tells(there, path)]
     return put(there, {path: value_at(sent, path) for path in paths})
 
 
-def _fine(entity: Entity) -> list[str]:
+def fine(entity: Entity) -> list[str]:
     """The paths that are set, parts of an address one by one."""
     found: list[str] = []
     for path in changed_fields(entity, None):

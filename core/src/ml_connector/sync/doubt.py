@@ -14,6 +14,7 @@ from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Key, Sink
 from ml_connector.ports.state import Action, AuditEntry, Change, End, Intent, Lease, Link, Run, Settlement, State, Trouble
 from ml_connector.sync import content
+from ml_connector.sync.decide import drift_of
 from ml_connector.sync.rules import Rules, There
 from ml_connector.sync.settle import tally
 
@@ -51,7 +52,8 @@ class Doubts:
         batch = Settlement(run=self._run, ended_intents=[intent.link for intent in intents])
         for intent in intents:
             link = known.get(intent.source_id) or self._fresh(intent)
-            if intent.deed == "create" and self._way.far_end(link).id is None:
+            known_there = self._way.far_end(link).id in there
+            if intent.deed == "create" and not known_there:
                 records = found.get(Key(intent.field, intent.value), [])
                 if records:
                     self._created(intent, link, [each for each in records if each.id not in holders], there, batch)
@@ -75,8 +77,11 @@ class Doubts:
             batch.links.append(self._ambiguous(link, records))
         elif records and (stands := there.get(records[0].id)) is not None:
             sent = self._sent(intent)
-            shared = [path for path in content.changed_fields(sent, None) if _alike(sent, stands.entity, path)]
-            if stands.record.by_us or any(path != intent.field for path in shared):
+            if stands.record.by_us or any(
+                content.akin(content.value_at(sent, path), content.value_at(stands.entity, path))
+                for path in content.fine(sent)
+                if path != intent.field
+            ):
                 self._landed(intent, link, stands, batch)
             else:  # perhaps somebody else's, with the same key: compared like any other that was found by it
                 link = link.with_end(self._way.far, End(stands.record.id))
@@ -97,11 +102,7 @@ class Doubts:
         if version is not None and stands.record.version == version:
             return
         before = _base(self._flow.target, link, self._way.far)
-        moved = [
-            path
-            for path in content.changed_fields(sent, None)
-            if _alike(sent, stands.entity, path) and not _alike(sent, before, path)
-        ]
+        moved = [path for path in content.changed_fields(sent, None) if content.arrived(path, before, sent, stands.entity)]
         if stands.record.by_us or moved:
             self._landed(intent, link, stands, batch)
         else:  # somebody has been there, and what we sent may have stood there before
@@ -171,17 +172,16 @@ def landed(rules: Rules, intent: Intent, link: Link, stands: There) -> Link:
         held = content.put(_base(kind, link, side), news)
         place = end if side == way.far else link.end(side)
         link = link.with_end(side, End(place.id, place.version, None if held == agreed else content.encode(held)))
-    return msgspec.structs.replace(link, standing="agreed", agreed=told, trouble=None, due=True)
+    drift = [] if intent.deed == "create" else [name for name in drift_of(link) if name not in paths]
+    return msgspec.structs.replace(
+        link, standing="agreed", agreed=told, drift=msgspec.json.encode(drift) if drift else None, trouble=None, due=True
+    )
 
 
 def _base(kind: Kind, link: Link, side: Side | None) -> Entity:
     """What the link takes for agreed, or for held by a side; nothing where nothing is known."""
     told = (link.end(side).held if side is not None else None) or link.agreed
     return content.decode(kind, told) if told is not None else ENTITIES[kind]()
-
-
-def _alike(sent: Entity, there: Entity, path: str) -> bool:
-    return content.alike(content.value_at(sent, path), content.value_at(there, path))
 
 
 def _changes(intent: Intent) -> tuple[Change, ...]:

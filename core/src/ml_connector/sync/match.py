@@ -21,8 +21,8 @@ twice  several records of this side have the same key
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """``holder``: the link that has the record over there. Of ``one`` it is a link that this record may join (it waits, alone, for
-    this very counterpart) or take the place of (what it stood for is gone).
+    """``holder``: the link that has the record over there. Of ``one`` it is a link that this record may join (it waits, alone,
+    for this very counterpart) or take the place of (what it stood for is gone).
     """
 
     fit: Fit

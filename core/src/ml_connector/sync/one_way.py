@@ -70,6 +70,7 @@ class OneWay:
     def rebase(self, job: Job, there: There, *, landed: bool) -> None:
         assert job.desired is not None
         action: Action = "created" if job.creates else "updated"
+        landed = landed and there.moved(job.there)
         sent = self.changes(job)
         apart = set(content.strayed(job.desired, there.entity))
         wanted = job.names or content.changed_fields(job.desired, None)

@@ -142,6 +142,9 @@ class Preparer:
         far, holder, near = match.records[0], match.holder, self._way.near
         if holder is None:
             job.stand(End(far.id))
+        elif holder.standing == "in_doubt" and holder.end(near).id is None:  # our own write, of which nobody has heard yet
+            job.known = job.link = holder
+            job.term = "echoed"
         elif holder.end(near).id is None and job.known is None:
             here = job.link.end(near)
             job.known, job.link = holder, msgspec.structs.replace(holder.with_end(near, here), number=job.link.number)
@@ -221,6 +224,7 @@ class Preparer:
         news = job.known is None or job.known.trouble is None or job.known.trouble.reason != trouble.reason
         job.link = msgspec.structs.replace(job.link, standing="conflicted")
         job.end("conflicted", "conflicted" if news else None, reason=trouble.reason, trouble=trouble)
+        job.link = msgspec.structs.replace(job.link, due=True)  # what makes it clear may happen on the other side alone
 
     def _reject(self, job: Job, error: RecordRejected) -> None:
         trouble = Trouble(

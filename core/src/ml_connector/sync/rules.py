@@ -18,9 +18,13 @@ class There(msgspec.Struct, frozen=True, gc=False):
     entity: Entity
     back: Names = {}  # common terms → that side's own, for the refs in it
 
+    def moved(self, end: End) -> bool:
+        """Whether anything has come upon the record since it was seen at ``end``, as far as versions tell."""
+        return end.id != self.record.id or end.version is None or self.record.version != end.version
+
     def ours(self, end: End) -> bool:
-        """Whether the vendor says that a write of ours has come upon the record since it was seen at ``end``."""
-        return self.record.by_us and (end.id is None or self.record.version != end.version)
+        """Whether the vendor says that what came upon it last was a write of ours."""
+        return self.record.by_us and self.moved(end)
 
 
 class Rules(Protocol):

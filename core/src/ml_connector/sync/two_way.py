@@ -142,7 +142,8 @@ class TwoWay:
         action: Action = "created" if job.creates else "updated"
         paths, rule, sent = job.names or job.merging.merged.to(self.way.far), job.rule, self.changes(job)
         ours = job.merging.merged.entity
-        came = any(content.alike(content.value_at(ours, path), content.value_at(there.entity, path)) for path in paths)
+        landed = landed and there.moved(job.there)
+        came = any(content.arrived(path, job.before if job.names else None, ours, there.entity) for path in paths)
         spelt = there.ours(job.there)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         if landed and (came or spelt):
