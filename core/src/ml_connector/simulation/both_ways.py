@@ -8,7 +8,7 @@ from typing import Final
 from ml_connector.domain import RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import Link
-from ml_connector.simulation.evidence import Evidence, changes, unheard
+from ml_connector.simulation.evidence import Evidence, changes, met, unheard
 from ml_connector.simulation.guarantees import BLIND, LOOPS, LOST, OLDER, RESTS, Broken
 from ml_connector.simulation.pair import PERSON, Deed, Stands, same
 
@@ -87,7 +87,7 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
         far = OTHER[deed.side]
         for path in deed.changed:
             mine = _last_set(earlier, deed.side, deed.id, path)
-            if mine is None or mine.author != PERSON:
+            if mine is None or mine.author != PERSON or met(evidence, flow, deed.id, deed.at):
                 continue
             agreed_at = _agreed_at(earlier, deed, partner, path)
             if agreed_at is not None and mine.at <= agreed_at:
@@ -106,7 +106,7 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
                 yield Broken(
                     BLIND, f"{path} of {deed.kind} {deed.number} on the {deed.side}, {value!r}, gave way to what was older"
                 )
-            elif not _may_lose(flow, path, deed.side, mine.at, [each.at for each in since]):
+            elif not _may_lose(flow, path, deed.side, mine.at, [_touched_at(earlier, each) for each in since]):
                 yield Broken(
                     BLIND,
                     f"{path} of {deed.kind} {deed.number} on the {deed.side}, {value!r}, gave way, "
@@ -117,6 +117,11 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
 def _may_lose(flow: Flow, path: str, side: Side, mine: datetime, theirs: list[datetime]) -> bool:
     owner = flow.owners.get(path, flow.owner)
     return owner == OTHER[side] or (owner == "newest" and max(theirs) >= mine)
+
+
+def _touched_at(earlier: list[Deed], deed: Deed) -> datetime:
+    """When a person last changed the record at all: systems tell the time of a record, not of a field."""
+    return max(each.at for each in earlier if (each.side, each.id, each.author) == (deed.side, deed.id, PERSON))
 
 
 def _partners(evidence: Evidence, flow: Flow) -> dict[tuple[Side, RemoteId], set[RemoteId]]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,6 +13,7 @@ from ml_connector.flows import Flow
 from ml_connector.ports.state import AuditEntry, Link
 from ml_connector.simulation.pair import PERSON, Deed, Stands, same
 from ml_connector.simulation.stage import Stage
+from ml_connector.sync.write import MET
 
 
 class Evidence:
@@ -109,3 +111,8 @@ def _amounts(
 def unheard(evidence: Evidence, flow: Flow, number: str) -> bool:
     """Whether the audit says of the record that nobody can know what became of a write."""
     return any(entry.action == "noted" and (entry.flow, entry.number) == (flow.name, number) for entry in evidence.entries)
+
+
+def met(evidence: Evidence, flow: Flow, remote: RemoteId, at: datetime) -> bool:
+    """Whether the audit says that a create came upon what somebody had entered meanwhile: an upserting vendor's window."""
+    return any(entry.action == "adopted" and MET in entry.reason for entry in evidence.about(flow, remote) if entry.at >= at)

@@ -12,7 +12,7 @@ from ml_connector.domain import RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import AuditEntry, Link
 from ml_connector.simulation import both_ways
-from ml_connector.simulation.evidence import Evidence, changes, unheard
+from ml_connector.simulation.evidence import Evidence, changes, met, unheard
 from ml_connector.simulation.guarantees import (
     BLIND,
     DOUBLED,
@@ -181,7 +181,7 @@ def _blind(evidence: Evidence) -> Iterator[Broken]:
                 )
         if not any(wanted is not None for at, wanted in history if at <= deed.at):
             yield Broken(BLIND, f"{deed.author} wrote {deed.kind} {deed.number}, which the flow's where leaves out")
-        if deed.before is None:
+        if deed.before is None or met(evidence, flow, deed.id, deed.at):
             continue
         for path in deed.changed:
             old, new = deed.before.get(path), deed.asked.get(path)

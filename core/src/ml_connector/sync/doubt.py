@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, Entity, Kind, Record, Side
+from ml_connector.domain import ENTITIES, UNSET, Entity, Kind, Record, Side
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Key, Sink
 from ml_connector.ports.state import Action, AuditEntry, Change, End, Intent, Lease, Link, Run, Settlement, State, Trouble
@@ -93,13 +93,14 @@ class Doubts:
         if link.agreed is None:
             self._landed(intent, link, stands, batch)
             return
-        self._count()
-        batch.audit.append(self._entry(intent, link, "created", REASON, _changes(intent)))
+        self._tell(intent, link, batch)
 
     def _written(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
         version, sent = self._way.far_end(link).version, self._sent(intent)
         if version is not None and stands.record.version == version:
+            if self._stands(intent, sent, stands):  # seen already when the other side was read, and still to be told
+                self._tell(intent, link, batch)
             return
         before = _base(self._flow.target, link, self._way.far)
         moved = [path for path in content.changed_fields(sent, None) if content.arrived(path, before, sent, stands.entity)]
@@ -108,15 +109,24 @@ class Doubts:
         else:  # somebody has been there, and what we sent may have stood there before
             batch.audit.append(self._entry(intent, link, "noted", UNSEEN, _changes(intent)))
 
+    def _stands(self, intent: Intent, sent: Entity, stands: There) -> bool:
+        """Whether what was sent stands there, and by the intent's own word did not before."""
+        return any(
+            change.old is not UNSET
+            and content.akin(content.value_at(sent, change.field), content.value_at(stands.entity, change.field))
+            and change.old != content.told(content.value_at(stands.entity, change.field), change.field)
+            for change in _changes(intent)
+        )
+
     def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
         link = landed(self._rules, intent, link, stands)
         batch.links.append(link)
-        self._count()
-        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
+        self._tell(intent, link, batch)
 
-    def _count(self) -> None:
+    def _tell(self, intent: Intent, link: Link, batch: Settlement) -> None:
         tally(self._run.counts, "read")
         tally(self._run.counts, "written")
+        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
 
     def _entry(self, intent: Intent, link: Link, action: Action, reason: str, changes: tuple[Change, ...]) -> AuditEntry:
         return AuditEntry(
