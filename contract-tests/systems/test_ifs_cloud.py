@@ -1,9 +1,7 @@
-"""IFS Cloud keeps the contract, proved on its twin behind respx: customers and orders, by sweep and by History Log.
-
-The plugin only reads.
-"""
+"""IFS Cloud keeps the contract, proved on its twin behind respx: customers and orders, read by sweep or log, and written."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -12,8 +10,9 @@ import msgspec
 import pytest
 import respx
 
-from ml_connector.domain import Kind, RemoteId
+from ml_connector.domain import UNSET, Kind, Line, Ref, RemoteId
 from ml_connector.errors import ContractBroken
+from ml_connector.ports.sink import Key
 from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
     Ability,
@@ -21,6 +20,7 @@ from ml_connector_contract_tests import (
     ErrorsContract,
     FeedContract,
     LimitsContract,
+    SinkContract,
     Stage,
     SweepContract,
     TwinStage,
@@ -71,7 +71,13 @@ class IfsCustomers(IfsStage):
 
     kind: Kind = "account"
     reads = ("GET", "/CustomerInfoSet")
+    writes = ("POST", "/CustomerInfoSet")
+    overrides: ClassVar[Mapping[str, object]] = {
+        **IfsStage.overrides,
+        "entities": {"account": {"create_defaults": {"Country": "Sweden", "CountryCode": "SE"}}},
+    }
     cannot: Mapping[Ability, str] = {"lines": "customers have none"}
+    text_limit = 100
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         number = self.number(n)
@@ -93,8 +99,28 @@ class IfsOrders(IfsStage):
 
     kind = "order"
     reads = ("GET", "/CustomerOrderSet")
+    writes = ("POST", "/CustomerOrderSet")
+    overrides: ClassVar[Mapping[str, object]] = {
+        **IfsStage.overrides,
+        "entities": {"order": {"numbers": "given", "create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
+    }
     text = "customer_reference"
+    text_limit = 50
+    clearable = "external_reference"
     money = "total"
+    needed: ClassVar[Mapping[str, object]] = {"wanted_on": date(2026, 3, 31)}
+
+    def __init__(self, router: respx.Router) -> None:
+        super().__init__(router)
+        self.twin.put("CustomerInfoSet", {"CustomerId": "C-100", "Name": "Acme"})
+        self.twin.put("CustOrdCustomer", {"CustomerNo": "C-100", "CurrencyCode": "SEK"})
+
+    def entity(self, n: int, **fields: Any) -> Any:
+        told = {"customer": Ref("account", "C-100"), "currency": "SEK", "lines": self.lines("1"), **self.needed}
+        return super().entity(n, **{**told, **fields})
+
+    def lines(self, *keys: str) -> tuple[Line, ...]:
+        return tuple(Line(key=key, sku="P-100", quantity=Decimal(2), unit_price=Decimal("12.50")) for key in keys)
 
     def number(self, n: int) -> str:
         return f"{10_000 + n:06d}"
@@ -133,6 +159,102 @@ class IfsOrderHistory(IfsOrders):
         return twin
 
 
+class IfsOrderWrites(IfsOrders):
+    """Orders as they are written: what they come to is IFS's own sum."""
+
+    cannot: Mapping[Ability, str] = {"amounts": "IFS computes the total from the lines"}
+
+
+class IfsNumberedOrders(IfsOrderWrites):
+    """Orders that IFS numbers itself, known by what the other side calls them."""
+
+    overrides: ClassVar[Mapping[str, object]] = {
+        **IfsStage.overrides,
+        "entities": {"order": {"create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
+    }
+    clearable = "payment_terms"
+
+    def key(self, n: int) -> Key:
+        return Key("external_reference", self.number(n))
+
+    def entity(self, n: int, **fields: Any) -> Any:
+        told = super().entity(n, **fields)
+        return msgspec.structs.replace(told, number=UNSET, external_reference=told.number)
+
+    def facts(self) -> Iterator[tuple[str, Mapping[str, object]]]:
+        for _, facts in self.twin.facts("order"):
+            yield str(facts["external_reference"]), facts
+
+
+class IfsQuotes(IfsOrders):
+    """Quotations, known by the number that the other side gave them, which stands in ExternalRef."""
+
+    kind = "quote"
+    reads = ("GET", "/OrderQuotationSet")
+    writes = ("POST", "/OrderQuotationSet")
+    overrides: ClassVar[Mapping[str, object]] = {
+        **IfsStage.overrides,
+        "entities": {"quote": {"create_defaults": {"Contract": "S01"}}},
+    }
+    cannot: Mapping[Ability, str] = {
+        "amounts": "IFS computes the total from the lines",
+        "removing": "no action that cancels a quotation is known unless the user names one",
+    }
+    needed: ClassVar[Mapping[str, object]] = {}
+    clearable = "payment_terms"
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        record_id = f"Q-{n:05d}"
+        header = {"QuotationNo": record_id, "CustomerNo": "C-100", "CurrencyCode": "SEK", "ExternalRef": self.number(n)}
+        self.twin.put("OrderQuotationSet", {**header, "CustomerPoNo": text or self.title(n), "Objstate": "Planned"})
+        line: dict[str, Any] = {"QuotationNo": record_id, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}
+        self.twin.put("OrderQuotationLineSet", {**line, "BuyQtyDue": 1, "SaleUnitPrice": amount or Decimal("12.50")})
+        return record_id
+
+    def edit_as_person(self, record_id: RemoteId, text: str) -> None:
+        self.twin.update("OrderQuotationSet", record_id, CustomerPoNo=text)
+
+    def edit_line_as_person(self, record_id: RemoteId) -> None:
+        self.twin.update("OrderQuotationLineSet", (record_id, "1", "1", 0), BuyQtyDue=3)
+
+    def delete_as_person(self, record_id: RemoteId) -> None:
+        self.twin.remove("OrderQuotationSet", record_id)
+
+
+class IfsOpportunities(IfsStage):
+    """Business opportunities, which have neither lines nor a field for another system's number: known by their name."""
+
+    kind = "deal"
+    reads = ("GET", "/BusinessOpportunities")
+    writes = ("POST", "/BusinessOpportunities")
+    overrides: ClassVar[Mapping[str, object]] = {**IfsStage.overrides, "entities": {"deal": {"numbers": "given"}}}
+    cannot: Mapping[Ability, str] = {
+        "amounts": "no property for the amount is known unless the user names one",
+        "clearing": "what is mapped is mandatory in IFS, or no text",
+        "lines": "no set for them is known",
+        "removing": "no action that ends an opportunity is known unless the user names one",
+    }
+    text_limit = 200
+
+    def __init__(self, router: respx.Router) -> None:
+        super().__init__(router)
+        self.twin.put("CustomerInfoSet", {"CustomerId": "C-100", "Name": "Acme"})
+
+    def entity(self, n: int, **fields: Any) -> Any:
+        return super().entity(n, **{"account": Ref("account", "C-100"), **fields})
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        row = {"OpportunityNo": self.number(n), "Description": text or self.title(n), "CustomerId": "C-100"}
+        self.twin.put("BusinessOpportunities", row)
+        return self.number(n)
+
+    def edit_as_person(self, record_id: RemoteId, text: str) -> None:
+        self.twin.update("BusinessOpportunities", record_id, Description=text)
+
+    def delete_as_person(self, record_id: RemoteId) -> None:
+        self.twin.remove("BusinessOpportunities", record_id)
+
+
 def _stages(kind: type[IfsStage]) -> Iterator[Stage]:
     with respx.mock(assert_all_called=False) as router:
         yield kind(router)
@@ -164,6 +286,42 @@ class TestIfsOrderHistory(FeedContract):
     @pytest.fixture
     def stage(self) -> Iterator[Stage]:
         yield from _stages(IfsOrderHistory)
+
+
+class TestIfsCustomerSink(SinkContract):
+    @pytest.fixture
+    def stage(self, customers: Stage) -> Stage:
+        return customers
+
+
+class TestIfsOrderSink(SinkContract):
+    @pytest.fixture(params=[IfsOrderWrites, IfsNumberedOrders], ids=["given", "assigned"])
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
+
+
+class TestIfsQuoteSweep(SweepContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(IfsQuotes)
+
+
+class TestIfsQuoteSink(SinkContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(IfsQuotes)
+
+
+class TestIfsOpportunitySweep(SweepContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(IfsOpportunities)
+
+
+class TestIfsOpportunitySink(SinkContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(IfsOpportunities)
 
 
 class TestIfsAuth(AuthContract):

@@ -12,7 +12,7 @@ import pytest
 from ml_connector.domain import Record
 from ml_connector.system import Connection
 from ml_connector.testing import ManualClock, memory_host
-from ml_connector.twin import TwinClock
+from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
 from ml_connector_adapters.http.twins import TwinTransport
 from ml_connector_ifs_cloud.adapters import connect
 from ml_connector_ifs_cloud.settings import IfsCloudSettings
@@ -56,6 +56,46 @@ async def open_twin(clock: ManualClock, settings: Callable[..., IfsCloudSettings
     yield open_
     for connection in opened:
         await connection.close()
+
+
+class WatchedTwin(IfsTwin):
+    """A twin that keeps the requests it was sent, and lets something happen just before one of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.requests: list[TwinRequest] = []
+        self._waiting: list[tuple[str, str, Callable[[], None]]] = []
+
+    def before(self, method: str, path: str, happens: Callable[[], None]) -> None:
+        """Once, before the next request with this method and this in its path."""
+        self._waiting.append((method, path, happens))
+
+    async def __call__(self, request: TwinRequest) -> TwinResponse:
+        self.requests.append(request)
+        for waiting in list(self._waiting):
+            if waiting[0] == request.method and waiting[1] in unquote(request.path):
+                self._waiting.remove(waiting)
+                waiting[2]()
+        return await super().__call__(request)
+
+    def changes(self) -> list[tuple[str, str]]:
+        """Method and last segment of the path of every request that changes something, oldest first."""
+        return [
+            (request.method, unquote(request.path).rpartition("/")[2]) for request in self.requests if self.is_change(request)
+        ]
+
+    @staticmethod
+    def is_change(request: TwinRequest) -> bool:
+        return request.method != "GET" and "/auth/" not in request.path
+
+    def table(self, set_name: str) -> list[dict[str, Any]]:
+        """Every row with the columns that hold something."""
+        return [{name: value for name, value in row.items() if value is not None} for row in self.rows(set_name)]
+
+
+@pytest.fixture
+def watched(clock: ManualClock) -> WatchedTwin:
+    return WatchedTwin(clock=TwinClock(clock.now))
 
 
 Reply = Callable[[str], Mapping[str, Any] | httpx.Response | None]

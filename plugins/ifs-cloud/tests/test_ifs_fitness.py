@@ -99,9 +99,60 @@ async def test_fields_that_a_flow_reads_in_vain_are_told(twin, open_twin):
     assert [line.partition(":")[0] for line in told(found, "unfit")] == ["account.extra.profit_center"]
 
 
-async def test_writing_is_not_offered(twin, open_twin):
-    found = await findings(open_twin(twin), [Need(kind="order", access="write", fields=frozenset())])
-    assert told(found, "unfit") == ["order: order cannot be written here"]
+async def test_what_is_not_offered_is_told(twin, open_twin):
+    found = await findings(open_twin(twin), [Need(kind="vendor", access="write", fields=frozenset())])
+    assert told(found, "unfit") == ["vendor: vendor cannot be written here"]
+
+
+WRITES = [Need(kind=kind, access="write", fields=frozenset({"number"})) for kind in ("account", "order")]
+
+
+async def test_a_tenant_that_has_everything_is_fit_to_be_written_and_the_rights_to_grant_are_named(twin, open_twin):
+    twin.fill(10, 10)
+    found = await findings(open_twin(twin), WRITES)
+    assert told(found, "unfit") == told(found, "warning") == []
+    rights = [line for line in told(found, "ok") if "to be granted for writing" in line]
+    assert [line.partition(":")[0] for line in rights] == ["account.rights", "order.rights"]
+
+
+BODY = {"Reason": "X"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {"order": {"status_write": {"actions": {"Released": {"name": "CustomerOrder_Release"}}}}},
+            "status_write.actions.Released: no action CustomerOrder_Release; there are CustomerOrder_PrintResultKey, "
+            "CustomerOrder_SetCancelled, CustomerOrder_SetReleased (the nearest is CustomerOrder_SetReleased)",
+        ),
+        (
+            {
+                "order": {
+                    "status_write": {"actions": {"Cancelled": {"name": "CustomerOrder_SetCancelled", "body": {"Reason": "X"}}}}
+                }
+            },
+            "CustomerOrder_SetCancelled takes no Reason (the nearest is CancelReason)",
+        ),
+        ({"order": {"external_id_field": "Cf_Crm_Id"}}, "to write: CustomerOrder has no property Cf_Crm_Id"),
+        ({"order": {"create_defaults": {"Contrct": "S01"}}}, "has no property Contrct (the nearest is Contract)"),
+        ({"order": {"lines": {"nav": "OrderLines"}}}, "no navigation OrderLines (the nearest is OrderLinesArray)"),
+        ({"account": {"create_defaults": {"Countri": "x"}}}, "has no property Countri (the nearest is Country)"),
+    ],
+)
+async def test_what_writing_would_miss_is_named(twin, open_twin, wrong, words):
+    twin.fill(2, 2)
+    found = await findings(open_twin(twin, entities=wrong), WRITES)
+    assert words in "\n".join([*told(found, "unfit"), *told(found, "warning")])
+
+
+async def test_fields_that_have_no_place_in_ifs_are_named_before_anything_runs(twin, open_twin):
+    twin.fill(2, 2)
+    need = Need(kind="account", access="write", fields=frozenset({"name", "annual_revenue", "billing.city", "extra.tier"}))
+    assert told(await findings(open_twin(twin), [need]), "unfit") == [
+        "account.annual_revenue: annual_revenue cannot be written to IFS",
+        "account.extra.tier: extra.tier cannot be written to IFS",
+    ]
 
 
 async def test_a_wrong_secret_pauses_the_connection(twin, open_twin):

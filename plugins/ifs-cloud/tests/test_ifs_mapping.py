@@ -37,7 +37,7 @@ def order_of(*lines, rules=RULES, **header):
 
 
 def line(number="1", release="1", item=0, **values):
-    return OrderLine(OrderNo="C1001", LineNo=number, RelNo=release, LineItemNo=Decimal(item), **values)
+    return OrderLine(LineNo=number, RelNo=release, LineItemNo=Decimal(item), **values)
 
 
 def account_of(rules=RULES, children=None, **header):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ml_connector.errors import ContractBroken
 from ml_connector_ifs_cloud.paging import Pager, Query, behind
+from ml_connector_ifs_cloud.places import Field
 from ml_connector_ifs_cloud.rows import OrderKey, decoder_of
-from ml_connector_ifs_cloud.settings import Field
 from ml_connector_ifs_cloud.tasks import ahead
 
 ORDERS = Query(path="/main/P.svc/CustomerOrderSet", decoder=decoder_of(OrderKey), order=(Field(name="OrderNo"),))

@@ -7,6 +7,8 @@ import pytest
 
 from ml_connector_ifs_cloud import plugin
 
+KINDS = ("account", "order", "quote", "deal", "product", "price_list")
+
 
 def test_four_keys_are_enough(settings):
     told = settings()
@@ -67,4 +69,4 @@ def test_the_plugin_offers_one_system_without_importing_anything_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"httpx", "opentelemetry", "ml_connector_adapters", "xml"} & set(loaded)
     [spec] = plugin.ml_connector_systems()
-    assert (spec.name, spec.reads, spec.writes) == ("ifs-cloud", ("account", "order"), ())
+    assert (spec.name, spec.reads, spec.writes) == ("ifs-cloud", KINDS, KINDS[:4])

@@ -160,7 +160,7 @@ async def test_a_call_without_a_token_is_turned_away_without_json(twin):
     "path",
     [
         "/int/ifsapplications/projection/v1/CustomerHandling.svc/CustomerInfoSet",
-        "/main/ifsapplications/projection/v1/SalesPartHandling.svc/SalesPartSet",
+        "/main/ifsapplications/projection/v1/PurchasePartHandling.svc/PurchasePartSet",
         "/main/ifsapplications/entity/v1/CustomerInfoEntity.svc/CustomerInfoSet",
     ],
 )
@@ -742,3 +742,70 @@ def test_an_edit_shows_and_moves_an_etag(twin, kind, sets):
     assert len(set(edited)) == 12
     assert {number for number in after if after[number] != before[number]} == set(edited)
     assert {key[0] for (_, key), tag in new.items() if old[(_, key)] != tag} == set(edited)
+
+
+async def put_order(erp, state):
+    erp.twin.put("CustomerOrderSet", {"OrderNo": "1", "CustomerNo": "C-100", "Objstate": state})
+    line = {"OrderNo": "1", "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-100", "SaleUnitPrice": 1}
+    erp.twin.put("CustomerOrderLineSet", {**line, "BuyQtyDue": 1, "Objstate": state})
+    return f"{ORDERS}(OrderNo='1')", f"{LINES}(OrderNo='1',LineNo='1',RelNo='1',LineItemNo=0)"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("Planned", 201), ("PartiallyDelivered", 201), ("Delivered", 500), ("Invoiced", 500)]
+)
+async def test_lines_are_added_to_open_orders_alone(erp, state, status):
+    order, _ = await put_order(erp, state)
+    added = await erp.send("POST", f"{order}/OrderLinesArray", {"CatalogNo": "P-101", "BuyQtyDue": 1})
+    assert added.status == status
+
+
+@pytest.mark.parametrize(
+    ("state", "deleted", "cancelled"), [("Planned", 204, 204), ("Released", 500, 204), ("Picked", 500, 500)]
+)
+async def test_a_line_is_deleted_while_it_is_planned_and_cancelled_until_it_is_picked(erp, state, deleted, cancelled):
+    _, line = await put_order(erp, state)
+    tag = erp.twin.etag("CustomerOrderLineSet", ("1", "1", "1", Decimal(0)))
+    action = f"{line}/IfsApp.CustomerOrderHandling.CustomerOrderLine_SetCancelled"
+    assert (await erp.send("POST", action, {})).status == 428
+    assert (await erp.send("POST", action, {}, if_match=tag)).status == cancelled
+    erp.twin.update("CustomerOrderLineSet", ("1", "1", "1", Decimal(0)), Objstate=state)
+    tag = erp.twin.etag("CustomerOrderLineSet", ("1", "1", "1", Decimal(0)))
+    assert (await erp.send("DELETE", line, if_match=tag)).status == deleted
+
+
+@pytest.mark.parametrize(("state", "status"), [("Released", 200), ("Invoiced", 500), ("Cancelled", 500)])
+async def test_a_closed_order_is_not_changed(erp, state, status):
+    order, _ = await put_order(erp, state)
+    changed = await erp.send("PATCH", order, {"CustomerPoNo": "X"}, if_match=erp.twin.etag("CustomerOrderSet", "1"))
+    assert changed.status == status
+
+
+@pytest.mark.parametrize("name", ["CustomerNo", "Contract", "OrderId"])
+async def test_whose_and_where_an_order_is_stays(erp, name):
+    order, _ = await put_order(erp, "Planned")
+    changed = await erp.send("PATCH", order, {name: "X"}, if_match=erp.twin.etag("CustomerOrderSet", "1"))
+    assert "may not be specified" in changed.detail
+
+
+async def test_an_order_that_was_released_is_not_deleted(erp):
+    order, _ = await put_order(erp, "Released")
+    assert (await erp.send("DELETE", order, if_match=erp.twin.etag("CustomerOrderSet", "1"))).status == 500
+
+
+async def test_a_prospect_can_be_quoted_to_and_nobody_unknown(erp):
+    erp.twin.put("CustomerInfoSet", {"CustomerId": "C-9", "Name": "Beta", "CustomerCategory": "Prospect"})
+    quotation = {"Contract": "S01", "CurrencyCode": "EUR"}
+    path = "SalesQuotationHandling.svc/OrderQuotationSet"
+    made = await erp.send("POST", path, {**quotation, "CustomerNo": "C-9"})
+    assert (made.status, made.body["QuotationNo"]) == (201, "Q00001")
+    assert "C-8 does not exist" in (await erp.send("POST", path, {**quotation, "CustomerNo": "C-8"})).detail
+    line = {"CatalogNo": "P-100", "BuyQtyDue": 2}
+    added = await erp.send("POST", f"{path}(QuotationNo='Q00001')/OrderQuotationLineArray", line)
+    assert (added.body["LineNo"], added.body["NetAmountCurr"]) == ("1", Decimal("498.00"))
+
+
+async def test_a_country_is_looked_up_by_its_code(erp):
+    path = "CustomerHandling.svc/Lookup_IsoCountry_EntitySet"
+    assert (await erp.get(f"{path}(Id='SE')")).body["Description"] == "Sweden"
+    assert (await erp.get(f"{path}(Id='XX')")).status == 404

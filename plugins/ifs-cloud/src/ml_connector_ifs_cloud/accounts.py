@@ -1,7 +1,7 @@
 """Customers: the header row, and children that hang on navigations of one customer at a time."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,8 +12,10 @@ from ml_connector_adapters.http import odata
 from ml_connector_ifs_cloud import mapping
 from ml_connector_ifs_cloud.api import Api, EntitySet
 from ml_connector_ifs_cloud.errors import NotFound, NotServed
-from ml_connector_ifs_cloud.mapping import Children, Located
+from ml_connector_ifs_cloud.kinds import Child
+from ml_connector_ifs_cloud.mapping import SALES_EXTRAS, Children, Located
 from ml_connector_ifs_cloud.paging import Query
+from ml_connector_ifs_cloud.places import Field
 from ml_connector_ifs_cloud.reading import Reader
 from ml_connector_ifs_cloud.rows import (
     AddressType,
@@ -27,7 +29,6 @@ from ml_connector_ifs_cloud.rows import (
     SalesCustomer,
     decoder_of,
 )
-from ml_connector_ifs_cloud.settings import Child, Field
 from ml_connector_ifs_cloud.tasks import together
 from ml_connector_ifs_cloud.versions import content_version
 
@@ -43,6 +44,14 @@ ROW_OF: dict[Child, tuple[type[Row], tuple[Field, ...]]] = {
 """Row type and sort order within one customer, by child collection."""
 
 
+_FILLS: Final = frozenset(
+    (
+        "number", "name", "category", "tax_id", "phone", "fax", "email", "website", "language", "currency", "billing",
+        "shipping", "credit_limit", "credit_blocked", "payment_terms",
+    )
+)  # fmt: skip
+
+
 class AccountReader(Reader[Customer, CustomerKey]):
     """Customers of the configured categories."""
 
@@ -54,6 +63,11 @@ class AccountReader(Reader[Customer, CustomerKey]):
         super().__init__(api, self.accounts, Customer, CustomerKey, clock)
         self._decoders = {child: decoder_of(row) for child, (row, _) in ROW_OF.items()}
         self._types = decoder_of(AddressType)
+
+    @property
+    def fills(self) -> frozenset[str]:
+        sales = SALES_EXTRAS if "sales" in self.api.settings.children else {}
+        return _FILLS | {f"extra.{name}" for name in (*self.rules.extras, *sales)}
 
     @property
     def reads_all(self) -> bool:
@@ -80,7 +94,7 @@ class AccountReader(Reader[Customer, CustomerKey]):
     async def _record(self, found: EntitySet, row: Customer, sales: dict[RemoteId, SalesCustomer] | None) -> Record:
         number = self.id_of(row)
         reading = _Reading(self, found, number)
-        children = await reading.children(flat_sales=sales is not None)
+        children = await reading.children(self.api.settings.children - ({"sales"} if sales is not None else set()))
         if sales is not None:
             children = msgspec.structs.replace(children, sales=[sales[number]] if number in sales else [])
         today = self.rules.time.today(self.clock.now())
@@ -100,11 +114,52 @@ class AccountReader(Reader[Customer, CustomerKey]):
             warnings=(*warnings, *reading.warnings),
         )
 
+    async def beside(self, found: EntitySet, number: RemoteId, wanted: Collection[Child]) -> tuple[Children, Sequence[str]]:
+        """Some of the child collections of one customer, and what could not be read of them."""
+        sales = await self._sales(found, [number]) if "sales" in wanted else None
+        reading = _Reading(self, found, number)
+        children = await reading.children(set(wanted) - ({"sales"} if sales is not None else set()))
+        if sales is not None:
+            children = msgspec.structs.replace(children, sales=[sales[number]] if number in sales else [])
+        return children, reading.warnings
+
+    async def types_of(self, found: EntitySet, number: RemoteId, row: CustomerAddress) -> Sequence[AddressType]:
+        """What one address is for."""
+        path = f"{await self.child_path(found, number, 'addresses', row)}/AddressTypes"
+        return await self.api.all(Query(path=path, decoder=self._types, order=(Field(name="AddressTypeCode"),)))
+
+    async def child_path(self, found: EntitySet, number: RemoteId, child: Child, row: Any = None) -> str:
+        """Where a child collection of a customer is, or one row of it."""
+        key = self.api.key_of(self.place.key, number)[self.place.key.name]
+        if child == "sales" and (flat := await self._flat_sales(found)) is not None:
+            return flat.path if row is None else flat.path + odata.key(CustomerNo=key)
+        path = f"{self.api.entity_path(found, self.place.key, number)}/{self.accounts.child_paths[child]}"
+        if row is None:
+            return path
+        match child:
+            case "addresses":
+                return path + odata.key(CustomerId=key, AddressId=row.AddressId)
+            case "comm_methods":
+                return path + odata.key(PartyType="Customer", Identity=key, CommId=row.CommId)
+            case "sales":
+                return path + odata.key(CustomerNo=key)
+            case "credit" | "invoice":
+                return path + odata.key(Company=row.Company, Identity=key)
+
+    async def type_path(self, found: EntitySet, number: RemoteId, row: CustomerAddress, kind: AddressType) -> str:
+        """Where one use of one address is."""
+        key = self.api.key_of(self.place.key, number)[self.place.key.name]
+        own = odata.key(CustomerId=key, AddressId=row.AddressId, AddressTypeCode=kind.AddressTypeCode)
+        return f"{await self.child_path(found, number, 'addresses', row)}/AddressTypes{own}"
+
+    async def _flat_sales(self, found: EntitySet) -> EntitySet | None:
+        if self.accounts.sales_set is None:
+            return None
+        return await self.api.first_served([EntitySet(found.service, self.accounts.sales_set)], "CustomerNo")
+
     async def _sales(self, found: EntitySet, ids: Sequence[RemoteId]) -> dict[RemoteId, SalesCustomer] | None:
         """Sales settings of many customers at once; None where they are not read or the flat set is not served."""
-        if "sales" not in self.api.settings.children or self.accounts.sales_set is None:
-            return None
-        flat = await self.api.first_served([EntitySet(found.service, self.accounts.sales_set)], "CustomerNo")
+        flat = await self._flat_sales(found) if "sales" in self.api.settings.children else None
         if flat is None:
             return None
         order = Field(name="CustomerNo", edm=self.place.key.edm)
@@ -121,9 +176,9 @@ class _Reading:
         self.seen: list[Row] = []
         self.warnings: list[str] = []
 
-    async def children(self, *, flat_sales: bool) -> Children:
-        """Every configured collection at once; one that cannot be read stays unread and is told in a warning."""
-        wanted = sorted(self._api.settings.children - ({"sales"} if flat_sales else set()))
+    async def children(self, which: Iterable[Child]) -> Children:
+        """These collections at once; one that cannot be read stays unread and is told in a warning."""
+        wanted = sorted(which)
         read: dict[str, Any] = dict(zip(wanted, await together(self._child(child) for child in wanted), strict=True))
         if read.get("addresses") is not None:
             read["addresses"] = await together(self._located(row, len(read["addresses"])) for row in read["addresses"])

@@ -6,12 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from ml_connector.domain import Kind, Record, RemoteId, Stub
+from ml_connector.ports.sink import Sink
 from ml_connector.ports.source import Source
 from ml_connector.system import Connection, Host
+from ml_connector_ifs_cloud.account_sink import AccountSink
 from ml_connector_ifs_cloud.accounts import AccountReader
 from ml_connector_ifs_cloud.api import Api
 from ml_connector_ifs_cloud.feeds import HistoryFeed, TimestampFeed
 from ml_connector_ifs_cloud.fitness import IfsFitness
+from ml_connector_ifs_cloud.kinds import Mapped
+from ml_connector_ifs_cloud.mapped import MappedReader, MappedSink
+from ml_connector_ifs_cloud.order_sink import OrderSink
 from ml_connector_ifs_cloud.orders import OrderReader
 from ml_connector_ifs_cloud.reading import Reader
 from ml_connector_ifs_cloud.rights import Rights
@@ -56,13 +61,26 @@ def source_of(reader: Reader[Any, Any], rights: Rights) -> Source:
 def connect(settings: IfsCloudSettings, host: Host) -> Connection:
     """One environment of IFS Cloud. Makes no call."""
     api = Api(settings, host)
-    readers: dict[Kind, Reader[Any, Any]] = {
-        "account": AccountReader(api, host.clock),
-        "order": OrderReader(api, host.clock),
+    accounts, orders = AccountReader(api, host.clock), OrderReader(api, host.clock)
+    entities = settings.entities
+    places: dict[Kind, Mapped] = {
+        "quote": entities.quote,
+        "deal": entities.deal,
+        "product": entities.product,
+        "price_list": entities.price_list,
+    }
+    mapped = {kind: MappedReader(kind, api, place, host.clock) for kind, place in places.items()}
+    readers: dict[Kind, Reader[Any, Any]] = {"account": accounts, "order": orders, **mapped}
+    sinks: dict[Kind, Sink] = {
+        "account": AccountSink(api, accounts),
+        "order": OrderSink(api, orders),
+        "quote": MappedSink(api, mapped["quote"]),
+        "deal": MappedSink(api, mapped["deal"]),
     }
     rights = Rights(api, readers.values())
     return Connection(
         sources={kind: source_of(reader, rights) for kind, reader in readers.items()},
-        fitness=IfsFitness(api, readers, rights),
+        sinks=sinks,
+        fitness=IfsFitness(api, readers, sinks, rights),
         close=api.aclose,
     )

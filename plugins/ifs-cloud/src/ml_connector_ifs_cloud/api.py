@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -12,16 +12,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ml_connector.domain import RemoteId
-from ml_connector.errors import ContractBroken, RecordRejected
+from ml_connector.errors import AnswerLost, ContractBroken, RecordRejected
 from ml_connector.system import Host
-from ml_connector_adapters.http import Answer, HostRule, HttpClient, Limiter, Limits, OAuth, odata
+from ml_connector_adapters.http import Answer, HostRule, HttpClient, Limiter, Limits, OAuth, TokenRefused, odata
 from ml_connector_ifs_cloud.errors import NotFound, NotServed, judge_for
 from ml_connector_ifs_cloud.paging import Pager, Query, literal_of
+from ml_connector_ifs_cloud.places import Action, Field, Place
 from ml_connector_ifs_cloud.rows import Row
-from ml_connector_ifs_cloud.settings import Field, IfsCloudSettings, Place
+from ml_connector_ifs_cloud.settings import IfsCloudSettings
 from ml_connector_ifs_cloud.tasks import together
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 _HEADERS: Final = {"OData-Version": "4.0", "OData-MaxVersion": "4.0", "Accept": "application/json"}
 _OPTION: Final = re.compile(r"(?<=[?&])\$")
@@ -58,6 +60,7 @@ class _Counted(msgspec.Struct):
     plain_count: int | str | None = msgspec.field(default=None, name="@count")
 
 
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _counted: Final = msgspec.json.Decoder(_Counted)
 
 
@@ -89,6 +92,37 @@ class Api:
             raise ContractBroken(error.what, fix=error.fix, where=error.where, code=error.code) from error
         self.skew = _skew(answer, self._clock.now())
         return answer
+
+    async def change(self, method: str, path: str, body: Mapping[str, object] | None = None, *, etag: str = "") -> Answer:
+        """POST, PATCH or DELETE, sent once. ``etag`` goes into If-Match, without which IFS inserts what is not there.
+
+        Raises what a read raises, RecordRejected (``code`` STALE: somebody was faster), and AnswerLost.
+        """
+        told = _encoder.encode(body) if body is not None else None
+        try:
+            return await self._client.send(
+                method, path, body=told, headers={"If-Match": etag} if etag else {}, repeatable=False
+            )
+        except TokenRefused as error:
+            if not error.unsure:
+                raise
+            raise AnswerLost(f"{error.what}; whether the request was carried out is unknown", where=error.where) from error
+
+    async def act(self, action: Action, *, on: str, etag: str) -> None:
+        """Call an action that is bound to the record at path ``on``."""
+        projection = on.partition(".svc/")[0].rpartition("/")[2]
+        await self.change("POST", f"{on}/IfsApp.{projection}.{action.name}", action.body, etag=etag)
+
+    async def call(self, service: Service, action: Action) -> None:
+        """Call an action of a service, which is bound to no record."""
+        await self.change("POST", f"{service.path}/{action.name}", action.body)
+
+    async def row(self, path: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+        """One record by its path, None when it is not there."""
+        try:
+            return (await self.get(path)).decode(decoder)
+        except NotFound:
+            return None
 
     def rows(self, query: Query[R], *, start: str = "") -> AsyncGenerator[Sequence[R], None]:
         """All rows of a query, page by page, by the connection's paging rules."""

@@ -18,6 +18,8 @@ STALE: Final = "stale"
 """``code`` of the RecordRejected for an outdated ETag."""
 DUPLICATE: Final = "duplicate"
 """``code`` of the RecordRejected for a key that is taken."""
+REFRESHING: Final = "MI_MODIFIED_ERROR"
+LOCKED: Final = "FND_LOCKED"
 METADATA_REFRESH_S: Final = 1.5
 """How long the metadata cache of an environment takes to settle after a deployment, going by the vendor's advice to retry."""
 
@@ -48,6 +50,7 @@ class _Envelope(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(_Envelope)
 _SERVICE: Final = re.compile(r"(?P<root>/[^?]*?)/(?P<projection>\w+)\.svc")
 _RAISED: Final = re.compile(r"(?:ORA-)?20\d{3}\b")
+_COLUMN: Final = re.compile(r"Field \[(\w+)\]|\.\"(\w+)\" \(actual|property '(\w+)'", re.IGNORECASE)
 _MALFORMED: Final = re.compile(r"ODP_|property .* not defined", re.IGNORECASE)
 _QUOTED: Final = 300
 
@@ -76,10 +79,10 @@ def judge_for(settings: IfsCloudSettings, where: str, clock: Clock) -> Judge:
         text = said.lower()
         after_s = retry_after(answer.headers, clock.now())
 
-        if code == "MI_MODIFIED_ERROR":
+        if code == REFRESHING:
             return Unavailable(said, after_s=after_s or METADATA_REFRESH_S, untouched=True, where=at, code=code)
-        if code == "FND_LOCKED":
-            return Unavailable(said, after_s=after_s, untouched=True, where=at, code=code)
+        if code == LOCKED or status == 423:
+            return Unavailable(said, after_s=after_s, untouched=True, where=at, code=code or LOCKED)
         if code == "ODP_MISSING_PRECONDITION":
             return ContractBroken(said, fix="A write left without If-Match; please report this", where=at, code=code)
         if code == "ODP_DESERIALIZATION_ERROR":
@@ -116,8 +119,6 @@ def judge_for(settings: IfsCloudSettings, where: str, clock: Clock) -> Judge:
             return RecordRejected(said, where=at, code=DUPLICATE)
         if status == 412:
             return RecordRejected(said, where=at, code=STALE)
-        if status == 423:
-            return Unavailable(said, after_s=after_s, untouched=True, where=at, code=code)
         if status == 428:
             return ContractBroken(said, fix="A write left without If-Match; please report this", where=at, code=code)
         if status == 429:
@@ -139,7 +140,7 @@ def judge_for(settings: IfsCloudSettings, where: str, clock: Clock) -> Judge:
 
     def _by_text(text: str, said: str, at: str, code: str) -> ConnectorError | None:
         if any(part.lower() in text for part in texts.retryable):
-            return Unavailable(said, untouched=True, where=at, code=code)
+            return Unavailable(said, untouched=True, where=at, code=code or LOCKED)
         if any(part.lower() in text for part in texts.conflict):
             return RecordRejected(said, where=at, code=STALE)
         if any(part.lower() in text for part in texts.duplicate):
@@ -151,6 +152,17 @@ def judge_for(settings: IfsCloudSettings, where: str, clock: Clock) -> Judge:
         return _by_text(text, said, at, rule) or RecordRejected(said, where=at, code=rule)
 
     return judge
+
+
+def in_use(error: ConnectorError) -> bool:
+    """Whether IFS refused because somebody has the record open, which is that record's trouble and no outage."""
+    return isinstance(error, Unavailable) and error.untouched and error.code not in ("", REFRESHING)
+
+
+def property_of(said: str) -> str:
+    """What the vendor's words blame, in capitals without underscores (``CUSTOMERPONO``); "" where they name nothing."""
+    found = _COLUMN.search(said)
+    return next(filter(None, found.groups())).replace("_", "").upper() if found else ""
 
 
 def _missing(html: bool, text: str, said: str, at: str, code: str) -> ContractBroken:

@@ -12,9 +12,9 @@ from ml_connector.domain import Cursor, Page, Record, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector_adapters.http import odata
 from ml_connector_ifs_cloud.paging import Query, behind, literal_of
+from ml_connector_ifs_cloud.places import Field
 from ml_connector_ifs_cloud.reading import Reader
 from ml_connector_ifs_cloud.rows import Row, decoder_of, with_extras
-from ml_connector_ifs_cloud.settings import Field
 from ml_connector_ifs_cloud.tasks import ahead
 from ml_connector_ifs_cloud.times import earlier
 

@@ -1,14 +1,31 @@
 """IFS rows → canonical entities: pure functions, nothing guessed. What cannot be placed is left out and told in a warning."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ml_connector.domain import UNSET, Account, Address, Extra, Line, Money, Order, OrderStatus, Ref, Scalar, Unset, UnsetType
+from ml_connector.domain import (
+    UNSET,
+    Account,
+    Address,
+    Extra,
+    Kind,
+    Line,
+    Money,
+    Order,
+    OrderStatus,
+    Ref,
+    Scalar,
+    Unset,
+    UnsetType,
+)
+from ml_connector_ifs_cloud.kinds import ADDRESSES, METHODS
+from ml_connector_ifs_cloud.places import Lines
 from ml_connector_ifs_cloud.rows import (
     AddressType,
     CommMethod,
@@ -21,10 +38,19 @@ from ml_connector_ifs_cloud.rows import (
     OrderLine,
     SalesCustomer,
 )
-from ml_connector_ifs_cloud.settings import ADDRESSES, METHODS, STATES, IfsCloudSettings
+from ml_connector_ifs_cloud.settings import STATES, IfsCloudSettings
 from ml_connector_ifs_cloud.times import ServerTime
 
 C = TypeVar("C", CreditInfo, InvoiceCompany)
+
+
+SALES_EXTRAS: Final[Mapping[str, str]] = {
+    "customer_group": "CustGrp",
+    "price_group": "CustPriceGroupId",
+    "market": "MarketCode",
+    "salesperson": "SalesmanCode",
+}
+"""Custom fields that come from a customer's sales settings without being configured."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +63,21 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     company: str | None = None
     billing: Sequence[str] = ADDRESSES["billing"]
     shipping: Sequence[str] = ADDRESSES["shipping"]
+    external_id: str = "ExternalRef"  # the property that holds an order's external_reference
+    line_key: str | None = None  # the property that holds a line's key on the other side
     methods: Mapping[str, Sequence[str]] = msgspec.field(default_factory=lambda: METHODS)  # "phone" → method ids
 
 
-def rules_of(settings: IfsCloudSettings, kind: Literal["account", "order"]) -> Rules:
+def rules_of(settings: IfsCloudSettings, kind: Kind, lines: Lines | None) -> Rules:
     accounts = settings.entities.account
     return Rules(
         time=ServerTime(settings.time_zone, aware=settings.time_zone_aware_header),
         states=settings.state_map,
         extras=settings.extras(kind),
-        components=settings.entities.order.lines.components,
+        components=lines.components if lines is not None else False,
+        line_key=lines.key_field if lines is not None else None,
         company=settings.credit_company,
+        external_id=settings.entities.order.external_id_field,
         billing=accounts.address_types["billing"],
         shipping=accounts.address_types["shipping"],
         methods={name: ids for name, ids in accounts.method_ids.items()},  # noqa: C416
@@ -75,8 +105,8 @@ def account(row: Customer, children: Children, rules: Rules, today: date) -> tup
     """One customer with its children, and what could not be placed. ``today`` decides which addresses are valid."""
     warnings: list[str] = []
     sales = _unread_or(children.sales)
-    invoice = _of_company(children.invoice, rules.company)
-    credit = _of_company(children.credit, rules.company)
+    invoice = of_company(children.invoice, rules.company)
+    credit = of_company(children.credit, rules.company)
     currency = _first(_get(sales, "CurrencyCode"), _get(invoice, "DefCurrency"))
     entity = Account(
         number=str(row.CustomerId),
@@ -108,31 +138,45 @@ def order(row: OrderHeader, lines: Sequence[OrderLine] | None, rules: Rules) -> 
         type=row.OrderId,
         customer=_customer(row.CustomerNo),
         customer_reference=row.CustomerPoNo,
-        external_reference=row.ExternalRef,
+        external_reference=getattr(row, rules.external_id),
         currency=row.CurrencyCode,
         total=_money(row.TotalAmount, row.CurrencyCode),
-        ordered_on=_day(row.DateEntered, "DateEntered", rules, warnings),
-        wanted_on=_day(row.WantedDeliveryDate, "WantedDeliveryDate", rules, warnings),
-        planned_on=_day(row.PlannedDeliveryDate, "PlannedDeliveryDate", rules, warnings),
+        ordered_on=day_of(row.DateEntered, "DateEntered", rules, warnings),
+        wanted_on=day_of(row.WantedDeliveryDate, "WantedDeliveryDate", rules, warnings),
+        planned_on=day_of(row.PlannedDeliveryDate, "PlannedDeliveryDate", rules, warnings),
         payment_terms=row.PayTermId,
         delivery_terms=row.DeliveryTerms,
         salesperson=row.SalesmanCode,
         site=row.Contract,
         company=row.Company,
-        lines=UNSET if lines is None else _lines(lines, rules, warnings),
+        lines=UNSET if lines is None else lines_of(lines, rules, warnings),
         extra=_extra(row, rules.extras, warnings, {}),
     )
     return entity, tuple(warnings)
 
 
-def _lines(rows: Sequence[OrderLine], rules: Rules, warnings: list[str]) -> tuple[Line, ...]:
-    kept = [row for row in rows if rules.components or row.LineItemNo <= 0]
-    kept.sort(key=lambda row: (_numeric(row.LineNo), _numeric(row.RelNo), row.LineItemNo))
-    return tuple([_line(row, rules, warnings) for row in kept])
+def lines_of(rows: Sequence[OrderLine], rules: Rules, warnings: list[str]) -> tuple[Line, ...]:
+    """Lines in counting order."""
+    kept = [row for row in in_order(rows) if rules.components or row.LineItemNo <= 0]
+    return tuple([_line(key, row, rules, warnings) for key, row in zip(line_keys(kept, rules), kept, strict=True)])
 
 
-def _line(row: OrderLine, rules: Rules, warnings: list[str]) -> Line:
-    key = f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}"
+def in_order(rows: Iterable[OrderLine]) -> list[OrderLine]:
+    """Lines as people count them."""
+    return sorted(rows, key=lambda row: (_numeric(row.LineNo), _numeric(row.RelNo), row.LineItemNo))
+
+
+def line_keys(rows: Sequence[OrderLine], rules: Rules) -> list[str]:
+    """What each line is called: by its key on the other side where it has one that is its own, else by its place in IFS."""
+    theirs = [getattr(row, rules.line_key) if rules.line_key is not None else None for row in rows]
+    counts = Counter(theirs)
+    return [
+        str(their) if their and counts[their] == 1 else f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}"
+        for their, row in zip(theirs, rows, strict=True)
+    ]
+
+
+def _line(key: str, row: OrderLine, rules: Rules, warnings: list[str]) -> Line:
     return Line(
         key=key,
         sku=row.CatalogNo,
@@ -145,7 +189,7 @@ def _line(row: OrderLine, rules: Rules, warnings: list[str]) -> Line:
         tax=row.TaxAmountCurr,
         gross=row.GrossAmountCurr,
         tax_code=row.TaxCode,
-        wanted_on=_day(row.WantedDeliveryDate, "WantedDeliveryDate", rules, warnings, key),
+        wanted_on=day_of(row.WantedDeliveryDate, "WantedDeliveryDate", rules, warnings, key),
         status=_status(row.Objstate, rules, warnings, key),
     )
 
@@ -167,7 +211,8 @@ def _status(state: Unset[str], rules: Rules, warnings: list[str], line: str) -> 
     return known
 
 
-def _day(text: Unset[str], name: str, rules: Rules, warnings: list[str], line: str = "") -> date | None | UnsetType:
+def day_of(text: Unset[str], name: str, rules: Rules, warnings: list[str], line: str = "") -> date | None | UnsetType:
+    """A business date; what is none is left out with a warning."""
     if not isinstance(text, str):
         return text
     try:
@@ -197,7 +242,7 @@ def _unread_or(rows: Sequence[SalesCustomer] | None) -> SalesCustomer | None | U
     return UNSET if rows is None else next(iter(rows), None)
 
 
-def _of_company(rows: Iterable[C] | None, company: str | None) -> C | None | UnsetType:
+def of_company(rows: Iterable[C] | None, company: str | None) -> C | None | UnsetType:
     if rows is None or company is None:
         return UNSET
     return next((row for row in rows if row.Company == company), None)
@@ -215,13 +260,7 @@ def _first(*values: Unset[str]) -> Unset[str]:
 
 
 def _sales_extra(sales: SalesCustomer | None | UnsetType) -> dict[str, Scalar]:
-    names = {
-        "customer_group": "CustGrp",
-        "price_group": "CustPriceGroupId",
-        "market": "MarketCode",
-        "salesperson": "SalesmanCode",
-    }
-    told = {name: _get(sales, source) for name, source in names.items()}
+    told = {name: _get(sales, source) for name, source in SALES_EXTRAS.items()}
     return {name: value for name, value in told.items() if value is not UNSET}
 
 
@@ -238,12 +277,17 @@ def _extra(row: Any, sources: Mapping[str, str], warnings: list[str], found: dic
 def _address(
     row: Customer, located: Sequence[Located] | None, wanted: Sequence[str], today: date, *, any_other: bool
 ) -> Address | None | UnsetType:
-    """The valid address that is the default for the first wanted type, else one that has the type, else the next type's."""
     if located is None:
         return UNSET
+    serving = serving_address(located, wanted, today, any_other=any_other)
+    return postal(row, serving.row) if serving is not None else None
+
+
+def serving_address(located: Sequence[Located], wanted: Sequence[str], today: date, *, any_other: bool) -> Located | None:
+    """The valid address that is the default for the first wanted type, else one that has the type, else the next type's."""
     valid = sorted((place for place in located if _valid(place.row, today)), key=lambda place: str(place.row.AddressId))
     if len(valid) == 1 and valid[0].types is None:
-        return _postal(row, valid[0].row)
+        return valid[0]
     for wanted_type in wanted:
         serving = [
             (not found.DefAddress, place)
@@ -252,8 +296,8 @@ def _address(
             if found.AddressTypeCode.lower() == wanted_type.lower()
         ]
         if serving:
-            return _postal(row, min(serving, key=lambda pair: pair[0])[1].row)
-    return _postal(row, valid[0].row) if any_other and valid else None
+            return min(serving, key=lambda pair: pair[0])[1]
+    return valid[0] if any_other and valid else None
 
 
 def _valid(address: CustomerAddress, today: date) -> bool:
@@ -262,7 +306,8 @@ def _valid(address: CustomerAddress, today: date) -> bool:
     return (not starts or starts <= on) and (not ends or on <= ends)
 
 
-def _postal(customer: Customer, row: CustomerAddress) -> Address:
+def postal(customer: Customer, row: CustomerAddress) -> Address:
+    """An address row as it is told."""
     parts = [getattr(row, f"Address{number}") for number in range(1, 7)]
     lines = [part for part in parts if isinstance(part, str) and part]
     known = any(part is not UNSET for part in parts)
@@ -284,13 +329,18 @@ def _country(customer: Customer, country: Unset[str]) -> Unset[str]:
 
 
 def _reachable(methods: Collection[CommMethod] | None, ids: Sequence[str]) -> Unset[str]:
-    """The default number of the first method id that has any, else its oldest."""
     if methods is None:
         return UNSET
+    found = way_to_reach(methods, ids)
+    return found.Value if found is not None else None
+
+
+def way_to_reach(methods: Collection[CommMethod], ids: Sequence[str]) -> CommMethod | None:
+    """The default number of the first method id that has any, else its oldest."""
     for wanted in ids:
         found = [method for method in methods if method.Value and _plain(method.MethodId) == _plain(wanted)]
         if found:
-            return min(found, key=lambda method: (not method.MethodDefault, method.CommId)).Value
+            return min(found, key=lambda method: (not method.MethodDefault, method.CommId))
     return None
 
 

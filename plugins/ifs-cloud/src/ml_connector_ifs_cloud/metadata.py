@@ -21,12 +21,21 @@ class EntityType(msgspec.Struct):
     navigations: dict[str, str] = {}
 
 
+class Operation(msgspec.Struct):
+    """One action: the entity type it is bound to ("" for one of the service) and its own parameters."""
+
+    name: str
+    bound_to: str = ""
+    parameters: list[str] = []
+
+
 class Metadata(msgspec.Struct):
     """One projection's schema. Type names are unqualified where they are the projection's own."""
 
     types: dict[str, EntityType] = {}
     sets: dict[str, str] = {}  # entity set → type
     enums: dict[str, list[str]] = {}
+    actions: dict[str, Operation] = {}
 
     def type_of(self, entity_set: str) -> EntityType | None:
         name = self.sets.get(entity_set)
@@ -85,6 +94,8 @@ class _Building:
         self._schema = Metadata()
         self._type: EntityType | None = None
         self._enum: list[str] | None = None
+        self._action: Operation | None = None
+        self._bound = False
         self._prefixes: list[str] = []
         self._in_key = self._rooted = False
 
@@ -112,6 +123,14 @@ class _Building:
                 self._enum = self._schema.enums[name] = []
             case "Member" if self._enum is not None:
                 self._enum.append(name)
+            case "Action":
+                self._action = self._schema.actions[name] = Operation(name)
+                self._bound = attributes.get("IsBound") == "true"
+            case "Parameter" if self._action is not None:
+                if self._bound:  # the first one is what it is bound to
+                    self._action.bound_to, self._bound = self._own(attributes.get("Type", "")) or "", False
+                else:
+                    self._action.parameters.append(name)
             case "EntitySet":
                 self._schema.sets[name] = self._own(attributes.get("EntityType", "")) or ""
 
@@ -123,6 +142,8 @@ class _Building:
                 self._type = None
             case "EnumType":
                 self._enum = None
+            case "Action":
+                self._action = None
 
     def refuse(self, *_: Any) -> None:
         raise ContractBroken("$metadata carries a document type, which OData's never does", fix="Check base_url")

@@ -16,8 +16,8 @@ import msgspec
 
 from ml_connector.errors import ContractBroken
 from ml_connector_adapters.http import odata
+from ml_connector_ifs_cloud.places import Edm, Field, Paging
 from ml_connector_ifs_cloud.rows import Row
-from ml_connector_ifs_cloud.settings import Edm, Field, Paging
 from ml_connector_ifs_cloud.times import is_literal
 
 R = TypeVar("R", bound=Row)

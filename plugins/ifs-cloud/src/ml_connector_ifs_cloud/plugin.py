@@ -38,7 +38,8 @@ def ml_connector_systems() -> list[SystemSpec]:
             title="IFS Cloud",
             settings=IfsCloudSettings,
             connect=connect,
-            reads=("account", "order"),
+            reads=("account", "order", "quote", "deal", "product", "price_list"),
+            writes=("account", "order", "quote", "deal"),
             twin=twin,
             recipes=recipes(),
         )

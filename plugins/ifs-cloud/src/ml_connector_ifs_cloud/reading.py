@@ -4,17 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
-from ml_connector.domain import Record, RemoteId, Stub
+from ml_connector.domain import Kind, Record, RemoteId, Stub
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
 from ml_connector_adapters.http import odata
 from ml_connector_ifs_cloud.api import Api, EntitySet
 from ml_connector_ifs_cloud.mapping import rules_of
 from ml_connector_ifs_cloud.paging import Query
+from ml_connector_ifs_cloud.places import Documents, Field, Place
 from ml_connector_ifs_cloud.rows import Row, decoder_of, with_extras
-from ml_connector_ifs_cloud.settings import Field, Place
 from ml_connector_ifs_cloud.tasks import ahead
 from ml_connector_ifs_cloud.times import digits_of, instant_of, is_literal
 
@@ -28,18 +28,28 @@ _WIDEST: Final = 4
 class Reader(ABC, Generic[H, K]):
     """Reads one kind. A header row (H) becomes a record once its lines or children are read; a key row (K) only a stub."""
 
-    kind: Literal["account", "order"]
+    kind: Kind
     group: int | None = None  # rows whose records are read together; None: a whole page
 
     def __init__(self, api: Api, place: Place, header: type[H], key: type[K], clock: Clock) -> None:
         self.api, self.place, self.clock = api, place, clock
-        self.rules = rules_of(api.settings, self.kind)
+        self.rules = rules_of(api.settings, self.kind, place.lines if isinstance(place, Documents) else None)
         self.by_content = place.change_strategy == "full"
         stamps = [place.stamp.name] if place.stamp and place.change_strategy == "timestamp" else []
-        own = [*self.rules.extras.values(), *stamps]
+        own = [*self.rules.extras.values(), *place.keys, *stamps]
         self.header = with_extras(header, own)
         self._headers, self._keys = decoder_of(self.header), decoder_of(key)
         self._select = tuple(dict.fromkeys((place.key.name, *place.select, *own)))
+
+    @property
+    @abstractmethod
+    def fills(self) -> frozenset[str]:
+        """Canonical fields that reading can fill, custom ones as ``extra.NAME``."""
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The properties of the vendor's key."""
+        return (self.place.key.name,)
 
     @abstractmethod
     async def records(self, rows: Sequence[H]) -> list[Record]:
@@ -100,6 +110,10 @@ class Reader(ABC, Generic[H, K]):
     def reads_all(self) -> bool:
         """A version takes the whole record."""
         return self.by_content
+
+    def text(self, name: str) -> Field:
+        """A property to look records up by."""
+        return self.place.key if name == self.place.key.name else Field(name=name)
 
     def id_of(self, row: Row) -> RemoteId:
         return str(getattr(row, self.place.key.name))

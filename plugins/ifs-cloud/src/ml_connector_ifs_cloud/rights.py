@@ -8,9 +8,9 @@ import msgspec
 from ml_connector.errors import ContractBroken
 from ml_connector_ifs_cloud.api import Api, EntitySet
 from ml_connector_ifs_cloud.paging import Query
+from ml_connector_ifs_cloud.places import Field
 from ml_connector_ifs_cloud.reading import Reader
 from ml_connector_ifs_cloud.rows import Site, decoder_of
-from ml_connector_ifs_cloud.settings import Field
 
 ADVICE: Final = (
     "Grant companies and sites to the service user (Company/Site access of its user profile);"

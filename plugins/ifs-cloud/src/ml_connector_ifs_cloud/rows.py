@@ -124,7 +124,8 @@ class OrderHeader(OrderKey, kw_only=True, gc=False):
 
 
 class LineKey(Row, kw_only=True, gc=False):
-    OrderNo: KeyText
+    """The key of a line within its document, whose own key is added by ``with_extras``."""
+
     LineNo: KeyText
     RelNo: KeyText
     LineItemNo: Decimal
@@ -150,7 +151,7 @@ class Site(Row, kw_only=True, gc=False):
     Company: Text = UNSET
 
 
-LINE_KEYS: Final = ("OrderNo", "LineNo", "RelNo", "LineItemNo")
+LINE_KEYS: Final = ("LineNo", "RelNo", "LineItemNo")
 
 
 def with_extras(row: type[R], names: Iterable[str]) -> type[R]:

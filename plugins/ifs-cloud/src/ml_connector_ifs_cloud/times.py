@@ -43,6 +43,12 @@ class ServerTime:
             return _parsed(text).astimezone(self.zone).date()
         return _date(text[:10])
 
+    def midnight(self, day: date) -> str:
+        """The beginning of a business day as a DateTimeOffset."""
+        if self.aware:
+            return self.text(datetime(day.year, day.month, day.day, tzinfo=self.zone))
+        return f"{day.isoformat()}T00:00:00Z"
+
     def today(self, now: datetime) -> date:
         return now.astimezone(self.zone).date()
 

@@ -13,7 +13,7 @@ from random import Random
 from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 from ml_connector_ifs_cloud.twin import facts, fill
 from ml_connector_ifs_cloud.twin.answers import JSON, Refused, locked, metadata_modified, not_found
-from ml_connector_ifs_cloud.twin.business import COMPANY, SITE
+from ml_connector_ifs_cloud.twin.business import COMPANY, COUNTRIES, SALES_PARTS, SITE
 from ml_connector_ifs_cloud.twin.catalogue import declare
 from ml_connector_ifs_cloud.twin.fill import Buyer
 from ml_connector_ifs_cloud.twin.identity import Keycloak
@@ -24,7 +24,10 @@ from ml_connector_ifs_cloud.twin.values import from_person
 
 __all__ = ["IfsTwin", "locked", "metadata_modified"]
 
-PROJECTIONS = ("CustomerHandling", "CustomersHandling", "CustomerOrderHandling", "CompanySiteHandling", "HistoryLogHandling")
+PROJECTIONS = (
+    "CustomerHandling", "CustomersHandling", "CustomerOrderHandling", "CompanySiteHandling", "HistoryLogHandling",
+    "SalesQuotationHandling", "BusinessOpportunityHandling", "SalesPartHandling", "SalesPriceListHandling",
+)  # fmt: skip
 GATEWAYS = ("main", "int", "b2b")
 SECRET = "twin/ifs_client_secret"
 RETRY_AFTER_S = 5
@@ -87,6 +90,11 @@ class IfsTwin:
         self._model = declare()
         self._db = Database(self._model, self.clock, timedelta(hours=time_offset_hours), collation)
         self._db.insert(self._type("CompanySiteSet"), {"Contract": SITE, "Company": COMPANY, "Description": "Head office"})
+        for code, name in COUNTRIES.items():
+            self._db.insert(self._type("IsoCountry"), {"Id": code, "Description": name})
+        for number, (description, price) in SALES_PARTS.items():
+            part: dict[str, Value] = {"Contract": SITE, "CatalogNo": number, "CatalogDesc": description, "ListPrice": price}
+            self._db.insert(self._type("SalesPart"), {**part, "SalesUnitMeas": "pcs", "ActiveInd": "Active"})
         self._services = {name: Service(self._db, self._model.projections[name], self.switches) for name in self.projections}
         self._recent: deque[datetime] = deque()
         self._base_url = ""
@@ -239,7 +247,7 @@ class IfsTwin:
         return [str(row.key[0]) for row in chosen]
 
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-        return {"account": facts.accounts, "order": facts.orders}[kind](self._db)
+        return {"account": facts.accounts, "order": facts.orders, "quote": facts.quotes, "deal": facts.deals}[kind](self._db)
 
     def put(self, set_name: str, row: Mapping[str, object]) -> Row:
         """Store a row as the database would hold it; only its key must be complete. ``set_name`` may be a navigation's name."""

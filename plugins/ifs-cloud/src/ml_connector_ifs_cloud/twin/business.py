@@ -9,7 +9,15 @@ from ml_connector_ifs_cloud.twin.tables import Database, Row
 
 COMPANY = "10"
 SITE = "S01"
+COUNTRIES = {
+    "CH": "Switzerland", "DE": "Germany", "DK": "Denmark", "FR": "France", "GB": "United Kingdom", "JP": "Japan", "NL":
+    "Netherlands", "SE": "Sweden", "US": "United States",
+}  # fmt: skip
 TAX_RATE = Decimal("0.25")
+CLOSED = ("Invoiced", "Cancelled")
+"""States in which nothing about an order or a line can be changed any more."""
+FULL = ("Delivered", *CLOSED)
+"""States in which an order takes no more lines."""
 MONEY_PLACES = 2
 
 SALES_PARTS: dict[str, tuple[str, Decimal]] = {
@@ -110,18 +118,87 @@ def create_order(db: Database, values: dict[str, Value]) -> None:
     values |= {"Objstate": "Planned", "DateEntered": db.stamp()[:10], "OrderCreationDate": db.stamp()}
 
 
+def change_order(db: Database, row: Row, changes: Mapping[str, Value]) -> None:
+    _open_order(row, CLOSED, "changed")
+
+
+def delete_order(db: Database, row: Row) -> None:
+    """What was released once stays: it is cancelled, not removed."""
+    _open_order(row, tuple(state for state in db.model.enums["CustomerOrderState"] if state != "Planned"), "removed")
+
+
 def create_line(db: Database, values: dict[str, Value]) -> None:
-    """Description and price come from the sales part, the wanted date and the state from the order."""
-    number = str(values["CatalogNo"])
+    """Description and price come from the sales part, the wanted date and the state from the order, which must be open."""
     order = db.get("CustomerOrder", values["OrderNo"])
     assert order is not None  # the parent was checked
-    if values.get("SaleUnitPrice") is None:
-        if number not in SALES_PARTS:
-            raise business(f"SalesPart.NOTEXIST: The Sales Part {number} does not exist on site {SITE}.")
-        values["SaleUnitPrice"] = SALES_PARTS[number][1]
-    values.setdefault("CatalogDesc", SALES_PARTS[number][0] if number in SALES_PARTS else number)
+    _open_order(order, FULL, "extended by a line")
+    _price_of_part(values)
     values.setdefault("WantedDeliveryDate", order.values.get("WantedDeliveryDate"))
     values |= {"Objstate": "Released" if order.values.get("Objstate") == "Released" else "Planned", "DateEntered": db.stamp()}
+
+
+def change_line(db: Database, row: Row, changes: Mapping[str, Value]) -> None:
+    if row.values.get("Objstate") in FULL:
+        raise business(
+            f"CustomerOrderLine.NOTUPDATE: A line in state {row.values.get('Objstate')} may not be changed.", "20112"
+        )
+
+
+def delete_line(db: Database, row: Row) -> None:
+    """A line is removed while it is planned, and cancelled later on."""
+    state = row.values.get("Objstate")
+    if state != "Planned":
+        raise business(f"CustomerOrderLine.NOTREMOVE: A line in state {state} may not be removed. Cancel it instead.", "20112")
+
+
+def cancel_line(db: Database, row: Row | None, parameters: Mapping[str, Value]) -> Value:
+    assert row is not None
+    state = row.values.get("Objstate")
+    if state not in ("Planned", "Released", "Reserved"):
+        raise business(f"CustomerOrderLine.STATE_CHANGED: A line in state {state} cannot become Cancelled.", "20112")
+    reason = {"CancelReason": parameters["CancelReason"]} if parameters.get("CancelReason") is not None else {}
+    db.update(db.model.types["CustomerOrderLine"], row, {"Objstate": "Cancelled", **reason})
+    return None
+
+
+def number_quotation(db: Database, values: dict[str, Value]) -> None:
+    values.setdefault("QuotationNo", f"Q{db.next_number('OrderQuotation'):05d}")
+
+
+def number_quotation_line(db: Database, values: dict[str, Value]) -> None:
+    number = _next_among(db, "OrderQuotation", "OrderQuotationLineArray", values["QuotationNo"], 1)
+    values.setdefault("LineNo", str(number))
+    values.setdefault("RelNo", "1")
+    values.setdefault("LineItemNo", Decimal(0))
+
+
+def number_opportunity(db: Database, values: dict[str, Value]) -> None:
+    values.setdefault("OpportunityNo", f"B{db.next_number('BusinessOpportunity'):05d}")
+
+
+def create_quotation(db: Database, values: dict[str, Value]) -> None:
+    """A prospect can be quoted to, somebody unknown cannot."""
+    _known_customer(db, values["CustomerNo"])
+    values |= {"Objstate": "Planned", "DateEntered": db.stamp()[:10]}
+
+
+def change_quotation(db: Database, row: Row, changes: Mapping[str, Value]) -> None:
+    state = row.values.get("Objstate")
+    if state in ("Won", "Lost", "Cancelled"):
+        raise business(f"OrderQuotation.NOTUPDATE: Quotation {row.key[0]} in state {state} may not be changed.", "20112")
+
+
+def create_quotation_line(db: Database, values: dict[str, Value]) -> None:
+    quotation = db.get("OrderQuotation", values["QuotationNo"])
+    assert quotation is not None  # the parent was checked
+    change_quotation(db, quotation, {})
+    _price_of_part(values)
+    values["Objstate"] = "Planned"
+
+
+def create_opportunity(db: Database, values: dict[str, Value]) -> None:
+    _known_customer(db, values["CustomerId"])
+    values |= {"Status": "Open", "DateEntered": db.stamp()[:10]}
 
 
 def create_contact(db: Database, values: dict[str, Value]) -> None:
@@ -167,8 +244,30 @@ def _move_order(db: Database, row: Row | None, to: str, origins: tuple[str, ...]
     order, line = db.model.types["CustomerOrder"], db.model.types["CustomerOrderLine"]
     db.update(order, row, {"Objstate": to, **changes})
     for each in db.children(order, row, "OrderLinesArray"):
-        db.update(line, each, {"Objstate": to})
+        if each.values.get("Objstate") not in CLOSED:
+            db.update(line, each, {"Objstate": to})
     return None
+
+
+def _price_of_part(values: dict[str, Value]) -> None:
+    """Price and description of the sales part, unless the line brings its own."""
+    number = str(values["CatalogNo"])
+    if values.get("SaleUnitPrice") is None:
+        if number not in SALES_PARTS:
+            raise business(f"SalesPart.NOTEXIST: The Sales Part {number} does not exist on site {SITE}.")
+        values["SaleUnitPrice"] = SALES_PARTS[number][1]
+    values.setdefault("CatalogDesc", SALES_PARTS[number][0] if number in SALES_PARTS else number)
+
+
+def _known_customer(db: Database, number: Value) -> None:
+    if db.get("CustomerInfo", number) is None:
+        raise business(f"CustomerInfo.NOTEXIST: Customer {number} does not exist.")
+
+
+def _open_order(row: Row, barred: tuple[str, ...], what: str) -> None:
+    state = row.values.get("Objstate")
+    if state in barred:
+        raise business(f"CustomerOrder.NOTALLOWED: Order {row.key[0]} in state {state} may not be {what}.", "20112")
 
 
 def _next_among(db: Database, parent: str, navigation: str, key: Value, position: int) -> int:

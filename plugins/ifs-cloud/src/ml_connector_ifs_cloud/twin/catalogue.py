@@ -16,6 +16,7 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "CustomerOrderState": (
         "Blocked", "Planned", "Released", "Reserved", "Picked", "PartiallyDelivered", "Delivered", "Invoiced", "Cancelled",
     ),
+    "OrderQuotationState": ("Planned", "Released", "Revised", "Won", "Lost", "Cancelled"),
     "CustomerOrderLineState": (
         "Planned", "Released", "Reserved", "Picked", "PartiallyDelivered", "Delivered", "Invoiced", "Cancelled",
     ),
@@ -72,6 +73,40 @@ CUSTOMER_CREDIT_INFO = """
     Decimal = CreditLimit AllowedDueDays
     Boolean = CreditBlock
     Date = NextReviewDate
+"""
+
+ORDER_QUOTATION = """
+    OrderQuotationState = Objstate
+    String = QuotationNo:12 CustomerNo:20 Contract:5 Company:20 CurrencyCode:3 CustomerPoNo:50 ExternalRef:50 PayTermId:20
+        SalesmanCode:20 DeliveryTerms:5
+    Date = DateEntered ExpirationDate
+    DateTimeOffset = WantedDeliveryDate
+"""
+
+ORDER_QUOTATION_LINE = """
+    OrderQuotationState = Objstate
+    String = QuotationNo:12 LineNo:4 RelNo:4 CatalogNo:25 CatalogDesc:200 SalesUnitMeas:10 CustomerPoLineNo:50
+    Decimal = LineItemNo BuyQtyDue SaleUnitPrice Discount NetAmountCurr
+    DateTimeOffset = WantedDeliveryDate
+"""
+
+BUSINESS_OPPORTUNITY = """
+    String = OpportunityNo:10 Description:200 CustomerId:20 MainRepresentativeId:20 Status:50 MarketCode:10
+    Date = DateEntered
+    DateTimeOffset = WantedDeliveryDate
+"""
+
+SALES_PART = """
+    String = Contract:5 CatalogNo:25 CatalogDesc:200 SalesUnitMeas:10 ActiveInd:20
+    Decimal = ListPrice
+"""
+
+SALES_PRICE_LIST = """
+    String = PriceListNo:10 Description:200 CurrencyCode:3
+"""
+
+ISO_COUNTRY = """
+    String = Id:2 Description:200
 """
 
 COMPANY_SITE = """
@@ -274,8 +309,11 @@ def _order_types() -> list[EntityType]:
             required=("CustomerNo", "Contract", "OrderId", "WantedDeliveryDate", "CurrencyCode"),
             readonly=("TotalAmount", "CustomerName", "OrderCreationDate", "DateEntered", "AllowedOperations"),
             derived={"TotalAmount": rules.order_total, "CustomerName": rules.customer_name},
+            fixed=("CustomerNo", "Contract", "Company", "OrderId"),
             numbering=rules.number_order,
             on_create=rules.create_order,
+            on_change=rules.change_order,
+            on_delete=rules.delete_order,
         ),
         EntityType(
             "CustomerOrderLine",
@@ -301,8 +339,11 @@ def _order_types() -> list[EntityType]:
             },
             computed=rules.net_amounts,
             computed_from=frozenset({"BuyQtyDue", "SaleUnitPrice", "Discount"}),
+            fixed=("CatalogNo", "Contract", "Company"),
             numbering=rules.number_line,
             on_create=rules.create_line,
+            on_change=rules.change_line,
+            on_delete=rules.delete_line,
         ),
         EntityType(
             "CustomerOrderCharge",
@@ -314,6 +355,50 @@ def _order_types() -> list[EntityType]:
     ]
 
 
+def _sales_types() -> list[EntityType]:
+    """Quotations, opportunities, sales parts and price lists: most of their names are assumed."""
+    lines = Navigation("OrderQuotationLineArray", "OrderQuotationLine", (("QuotationNo", "QuotationNo"),))
+    return [
+        EntityType(
+            "OrderQuotation",
+            ("QuotationNo",),
+            properties(ORDER_QUOTATION),
+            navigations={lines.name: lines},
+            defaults={"Company": rules.COMPANY},
+            required=("CustomerNo", "Contract", "CurrencyCode"),
+            fixed=("CustomerNo", "Contract", "Company"),
+            readonly=("DateEntered",),
+            numbering=rules.number_quotation,
+            on_create=rules.create_quotation,
+            on_change=rules.change_quotation,
+        ),
+        EntityType(
+            "OrderQuotationLine",
+            ("QuotationNo", "LineNo", "RelNo", "LineItemNo"),
+            properties(ORDER_QUOTATION_LINE),
+            defaults={"RelNo": "1", "LineItemNo": Decimal(0), "Discount": Decimal(0), "SalesUnitMeas": "pcs"},
+            required=("CatalogNo", "BuyQtyDue"),
+            fixed=("CatalogNo",),
+            readonly=("NetAmountCurr",),
+            computed=rules.net_amounts,
+            computed_from=frozenset({"BuyQtyDue", "SaleUnitPrice", "Discount"}),
+            numbering=rules.number_quotation_line,
+            on_create=rules.create_quotation_line,
+        ),
+        EntityType(
+            "BusinessOpportunity",
+            ("OpportunityNo",),
+            properties(BUSINESS_OPPORTUNITY),
+            required=("Description", "CustomerId"),
+            readonly=("DateEntered", "Status"),
+            numbering=rules.number_opportunity,
+            on_create=rules.create_opportunity,
+        ),
+        EntityType("SalesPart", ("Contract", "CatalogNo"), properties(SALES_PART), read_only=True),
+        EntityType("SalesPriceList", ("PriceListNo",), properties(SALES_PRICE_LIST), read_only=True),
+    ]
+
+
 def _history_types() -> list[EntityType]:
     attributes = Navigation("HistoryLogAttributeArray", "HistoryLogAttribute", (("LogId", "LogId"),))
     log = EntityType("HistoryLog", ("LogId",), properties(HISTORY_LOG), {attributes.name: attributes}, read_only=True)
@@ -321,11 +406,12 @@ def _history_types() -> list[EntityType]:
 
 
 def _actions() -> list[Action]:
-    """The names of the two status actions are assumed, as are the parameters of the two on the service."""
+    """The names of the status actions are assumed, as are the parameters of the two on the service."""
     contact = {"CustomerId", "FullName", "Role", "Email", "Phone", "Mobile"}
     return [
         Action("CustomerOrder_SetReleased", "CustomerOrder", {}, rules.release_order),
         Action("CustomerOrder_SetCancelled", "CustomerOrder", {"CancelReason": "Edm.String"}, rules.cancel_order),
+        Action("CustomerOrderLine_SetCancelled", "CustomerOrderLine", {"CancelReason": "Edm.String"}, rules.cancel_line),
         Action("CustomerOrder_PrintResultKey", "CustomerOrder", {"ReportId": "Edm.String"}, rules.print_order, "Edm.String"),
         Action(
             "ChangeCustomerCategory",
@@ -343,16 +429,23 @@ def declare() -> Model:
     projections = (
         Projection(
             "CustomerHandling",
-            {**customers, "CustOrdCustomerSet": "CustOrdCustomer"},
+            {**customers, "CustOrdCustomerSet": "CustOrdCustomer", "Lookup_IsoCountry_EntitySet": "IsoCountry"},
             ("ChangeCustomerCategory", "CreateCustomerContact"),
         ),
         Projection("CustomersHandling", customers),
         Projection("CustomerOrderHandling", {"CustomerOrderSet": "CustomerOrder", "CustomerOrderLineSet": "CustomerOrderLine"}),
+        Projection(
+            "SalesQuotationHandling", {"OrderQuotationSet": "OrderQuotation", "OrderQuotationLineSet": "OrderQuotationLine"}
+        ),
+        Projection("BusinessOpportunityHandling", {"BusinessOpportunities": "BusinessOpportunity"}),
+        Projection("SalesPartHandling", {"SalesPartSet": "SalesPart"}),
+        Projection("SalesPriceListHandling", {"SalesPriceListSet": "SalesPriceList"}),
         Projection("CompanySiteHandling", {"CompanySiteSet": "CompanySite"}),
         Projection("HistoryLogHandling", {"HistoryLogOverviewSet": "HistoryLog", "HistoryLogDetailsSet": "HistoryLog"}),
     )
     sites = EntityType("CompanySite", ("Contract",), properties(COMPANY_SITE), read_only=True)
-    types = [*_customer_types(), *_order_types(), *_history_types(), sites]
+    countries = EntityType("IsoCountry", ("Id",), properties(ISO_COUNTRY), read_only=True)
+    types = [*_customer_types(), *_order_types(), *_history_types(), sites, countries, *_sales_types()]
     return Model(
         types={entity.name: entity for entity in types},
         enums=dict(ENUMS),

@@ -55,9 +55,41 @@ def orders(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
         )
 
 
-def _lines(db: Database, order: Row) -> list[Row]:
-    lines = db.children(db.model.types["CustomerOrder"], order, "OrderLinesArray")
-    return sorted(lines, key=lambda line: line.key)
+def quotes(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """By the number that another system gave, where there is one."""
+    for row in list(db.tables["OrderQuotation"].in_key_order):
+        expires = row.values.get("ExpirationDate")
+        yield (
+            str(row.values.get("ExternalRef") or row.key[0]),
+            {
+                "id": row.key[0],
+                "status": row.values.get("Objstate"),
+                "customer": row.values.get("CustomerNo"),
+                "currency": row.values.get("CurrencyCode"),
+                "customer_reference": row.values.get("CustomerPoNo"),
+                "payment_terms": row.values.get("PayTermId"),
+                "valid_until": expires,
+                "lines": tuple(_line(line) for line in _lines(db, row, "OrderQuotation", "OrderQuotationLineArray")),
+            },
+        )
+
+
+def deals(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for row in list(db.tables["BusinessOpportunity"].in_key_order):
+        wanted = row.values.get("WantedDeliveryDate")
+        yield (
+            str(row.key[0]),
+            {
+                "name": row.values.get("Description"),
+                "account": row.values.get("CustomerId"),
+                "stage": row.values.get("Status"),
+                "closing_on": str(wanted)[:10] if wanted else None,
+            },
+        )
+
+
+def _lines(db: Database, row: Row, entity: str = "CustomerOrder", navigation: str = "OrderLinesArray") -> list[Row]:
+    return sorted(db.children(db.model.types[entity], row, navigation), key=lambda line: line.key)
 
 
 def _line(line: Row) -> tuple[str, object, object, object]:

@@ -67,6 +67,8 @@ class EntityType(msgspec.Struct):
     computed_from: frozenset[str] = frozenset()
     numbering: Callable[[Database, dict[str, Value]], None] | None = None  # fills in the key columns that were left out
     on_create: Callable[[Database, dict[str, Value]], None] | None = None  # defaults and checks of the business logic
+    on_change: Callable[[Database, Row, Mapping[str, Value]], None] | None = None  # checks of the business logic
+    on_delete: Callable[[Database, Row], None] | None = None
     read_only: bool = False
 
 

@@ -63,11 +63,15 @@ def change(db: Database, entity: EntityType, row: Row, request: TwinRequest, *, 
         if name in changes and changes[name] is None:
             raise business(f"{entity.name}.NULLVALUE: Field [{column(name)}] is mandatory and requires a value.", "20111")
     check_lengths(entity, changes)
+    if entity.on_change:
+        entity.on_change(db, row, changes)
     db.update(entity, row, changes)
 
 
 def remove(db: Database, entity: EntityType, row: Row, request: TwinRequest) -> None:
     check_match(db, entity, row, request)
+    if entity.on_delete:
+        entity.on_delete(db, row)
     db.delete(entity, row)
 
 
