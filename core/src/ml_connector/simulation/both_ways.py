@@ -161,7 +161,9 @@ def _told(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
     """Whatever was overwritten stands in the audit."""
     entries = [entry for entry in evidence.entries if entry.flow == flow.name]
     for deed in evidence.ours:
-        if deed.kind != flow.kind(deed.side) or None in (deed.before, deed.after) or met(evidence, flow, deed.id, deed.at):
+        if deed.kind != flow.kind(deed.side) or deed.before is None or deed.after is None:
+            continue
+        if met(evidence, flow, deed.id, deed.at):
             continue
         for path in deed.changed:
             old, new = deed.before.get(path), deed.asked.get(path)

@@ -167,10 +167,12 @@ def alike(ours: Any, theirs: Any) -> bool:
     return False
 
 
-def arrived(path: str, before: Entity | None, sent: Entity, there: Entity) -> bool:
-    """Whether what stands there is what was sent, and was not there before."""
-    stands = value_at(there, path)
-    return alike(value_at(sent, path), stands) and (before is None or not alike(value_at(before, path), stands))
+def stands(sent: Entity, before: Entity | None, there: Entity) -> bool:
+    """Whether all of what was sent stands there, as far as vendors' spelling goes, and some of it did not before."""
+    paths = fine(sent)
+    return all(akin(value_at(sent, path), value_at(there, path)) for path in paths) and any(
+        before is None or not alike(value_at(before, path), value_at(there, path)) for path in paths
+    )
 
 
 def akin(ours: Any, theirs: Any) -> bool:

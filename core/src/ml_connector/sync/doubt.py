@@ -103,8 +103,7 @@ class Doubts:
                 self._tell(intent, link, batch)
             return
         before = _base(self._flow.target, link, self._way.far)
-        moved = [path for path in content.changed_fields(sent, None) if content.arrived(path, before, sent, stands.entity)]
-        if stands.record.by_us or moved:
+        if stands.record.by_us or content.stands(sent, before, stands.entity):
             self._landed(intent, link, stands, batch)
         else:  # somebody has been there, and what we sent may have stood there before
             batch.audit.append(self._entry(intent, link, "noted", UNSEEN, _changes(intent)))

@@ -143,8 +143,8 @@ class TwoWay:
         paths, rule, sent = job.names or job.merging.merged.to(self.way.far), job.rule, self.changes(job)
         ours = job.merging.merged.entity
         landed = landed and there.moved(job.there)
-        came = any(content.arrived(path, job.before if job.names else None, ours, there.entity) for path in paths)
         spelt = there.ours(job.there)
+        came = content.stands(content.only(ours, paths), job.before if job.names else None, there.entity)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         if landed and (came or spelt):
             job.tell(action, rule, sent)
