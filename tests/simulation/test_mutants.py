@@ -67,14 +67,14 @@ def cursor_saved_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pages, "frontier", frontier)
 
 
-@mutant(DOUBLED)
+@mutant(DOUBLED, LEDGER)
 def creates_leave_without_an_intent(patch: pytest.MonkeyPatch) -> None:
     async def declare(self: Any, creates: Any) -> None: ...
 
     patch.setattr(Pipeline, "_declare", declare)
 
 
-@mutant(DOUBLED)
+@mutant(DOUBLED, LEDGER)
 def intent_opened_after_the_call(patch: pytest.MonkeyPatch) -> None:
     waiting: list[Any] = []
     declare, settle = Pipeline._declare, Pipeline._settle
@@ -82,8 +82,8 @@ def intent_opened_after_the_call(patch: pytest.MonkeyPatch) -> None:
     async def later(self: Any, creates: Any) -> None:
         self._undeclared = [*getattr(self, "_undeclared", []), *creates]
 
-    async def perform(self: Any, jobs: Any) -> None:
-        await sent(self, jobs)
+    async def perform(self: Any, jobs: Any, leave: Any) -> None:
+        await sent(self, jobs, leave)
         pipeline = waiting[-1]
         mine = [job for job in jobs if job in getattr(pipeline, "_undeclared", [])]
         await declare(pipeline, mine)
@@ -137,7 +137,7 @@ def echo_check_off(patch: pytest.MonkeyPatch) -> None:
 
 @mutant(FENCED)
 def lease_unfenced(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(MemoryLeases, "check", lambda self, lease: None)
+    patch.setattr(MemoryLeases, "hold", lambda self, lease: None)
 
 
 @mutant(BLIND)
@@ -159,23 +159,6 @@ def parked_record_dropped(patch: pytest.MonkeyPatch) -> None:
         job.end("parked", None)
 
     patch.setattr(Preparer, "_park", park)
-
-
-@mutant(LOST, RESTS)
-def settled_in_two_commits(patch: pytest.MonkeyPatch) -> None:
-    class Split(_Wrapped):
-        async def settle(self, lease: Any, batch: Settlement) -> None:
-            if batch.cursor is not UNSET and batch.links:
-                await self._inside.settle(lease, Settlement(run=batch.run, cursor=batch.cursor))
-                batch.cursor = UNSET
-            await self._inside.settle(lease, batch)
-
-    begin = Pipeline.__init__
-
-    def init(self: Any, way: Any, run: Any, lease: Any, state: Any, *rest: Any, **named: Any) -> None:
-        begin(self, way, run, lease, Split(state), *rest, **named)
-
-    patch.setattr(Pipeline, "__init__", init)
 
 
 @mutant(LOST, RESTS)
@@ -324,9 +307,9 @@ def where_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Projection, "__init__", init)
 
 
-@mutant(DOUBLED)
+@mutant(DOUBLED, LEDGER, LOST, BLIND)
 def open_intents_forgotten(patch: pytest.MonkeyPatch) -> None:
-    async def forget(self: Any) -> None: ...
+    async def forget(self: Any, itinerary: Any) -> None: ...
 
     patch.setattr(_Run, "_settle_doubt", forget)
 

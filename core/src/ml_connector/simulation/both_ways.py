@@ -207,7 +207,13 @@ def _loops(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
     for deed in evidence.pair.deeds:
         if deed.kind == flow.kind(deed.side):
             (edits if deed.author == PERSON else writes).update((deed.number, path) for path in deed.changed)
-            if deed.after is None and unheard(evidence, flow, deed.number):  # nobody could know that it was there
+            again = any(
+                each.author == PERSON and each.before is None and (each.side, each.number) == (deed.side, deed.number)
+                for each in evidence.pair.deeds
+                if each.at >= deed.at
+            )
+            # Nobody could know that it was there, or somebody has entered it anew, and it is filled anew.
+            if deed.after is None and (again or unheard(evidence, flow, deed.number)):
                 edits.update((deed.number, path) for path in deed.before or {})
     for (number, path), count in writes.items():
         if count > edits[number, path]:

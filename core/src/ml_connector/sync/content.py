@@ -161,7 +161,7 @@ def alike(ours: Any, theirs: Any) -> bool:
         return abs(ours - theirs) < step
     if isinstance(ours, msgspec.Struct) and type(ours) is type(theirs):
         pairs = ((getattr(ours, name), getattr(theirs, name)) for name in ours.__struct_fields__)
-        return all(mine is UNSET or alike(mine, other) for mine, other in pairs)
+        return all(mine is UNSET or other is UNSET or alike(mine, other) for mine, other in pairs)  # untold is not unlike
     if isinstance(ours, tuple) and isinstance(theirs, tuple):
         return len(ours) == len(theirs) and all(alike(a, b) for a, b in zip(ours, theirs, strict=True))
     return False

@@ -12,6 +12,9 @@ from ml_connector.sync import content
 DELETED = "(deleted)"
 """What ``Link.drift`` names when the whole record vanished on the written side."""
 
+OVER = "changed at the owner, over an edit made there"
+"""The rule under which a stray edit gives way."""
+
 
 class Make(msgspec.Struct, frozen=True, gc=False):
     """Bring it into being on the written side."""
@@ -65,4 +68,4 @@ def decide(
     if not flow.updates:
         return Skip('there already, and the flow has writes = "create"')
     back = [name for name in drift if name not in changed]
-    return Set((*changed, *back), "changed at the owner" if not drift else "changed at the owner, over an edit made there")
+    return Set((*changed, *back), "changed at the owner" if not drift else OVER)

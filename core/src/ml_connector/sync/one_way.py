@@ -10,7 +10,7 @@ from ml_connector.flows.fields import with_refs
 from ml_connector.ports.source import Source
 from ml_connector.ports.state import Action, Change, End
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide, drift_of
+from ml_connector.sync.decide import DELETED, OVER, Leave, Make, Set, Skip, decide, drift_of
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.rules import There, leave, skip
 from ml_connector.sync.way import Way
@@ -46,15 +46,20 @@ class OneWay:
     def decide(self, job: Job, entity: Entity, names: Names, there: There | None) -> None:
         flow = self.way.flow
         job.desired = desired = with_refs(entity, names) if names else entity
+        edited: list[str] = []
         if there is not None:
-            job.stand(End(there.record.id, there.record.version))
+            edited = [] if job.link.agreed is None else self._edited(job, there)
+            job.stand(End(there.record.id, there.record.version, job.there.held))
         job.before = self._before(job, there)
         match decide(flow, desired, job.link, there.entity if there is not None else None, spared=self._spared):
             case Make(rule=rule):
                 job.remake, job.before, job.rule = job.link.right.id is not None, None, rule
             case Set(names=fields, rule=rule):
-                job.names, job.rule = fields, rule
+                over = [name for name in edited if name not in fields and not self._spared(name)]
+                job.names, job.rule = (*fields, *over), OVER if over else rule
             case Leave():
+                if edited:  # nobody has told of that yet: it is still to be seen
+                    job.stand(End(job.there.id, None, job.there.held))
                 agreed = job.link.agreed or content.encode(desired)
                 job.link = msgspec.structs.replace(job.link, standing="agreed", agreed=agreed)
                 leave(job)
@@ -89,7 +94,7 @@ class OneWay:
         job.before, job.remake = there.entity, False
         if names:
             job.names = (*names, *(name for name in edited if not self._spared(name)))
-            job.rule = "changed at the owner, over an edit made there" if edited else job.rule or "the owner wins"
+            job.rule = OVER if edited else job.rule or "the owner wins"
             return
         self.written(job, action, None)
         if landed and apart:  # what the vendor made of it is nobody's edit
