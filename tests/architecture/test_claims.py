@@ -39,12 +39,24 @@ def test_every_error_says_in_its_docstring_what_happens_next() -> None:
     assert [each.__name__ for each in classes if not each.__doc__ or len(each.__doc__) < 30] == []
 
 
-def test_the_readmes_configuration_has_no_mistake(tmp_path: Path) -> None:
-    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+ZOHO = """
+[connections.{name}]
+system = "zoho-crm"
+client_id = "1000.ABC"
+client_secret = "env:SECRET"
+refresh_token = "env:REFRESH"
+"""
+
+
+def test_the_readmes_configurations_have_no_mistake(tmp_path: Path) -> None:
+    one_way, two_way = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     file = tmp_path / "ml-connector.toml"
-    file.write_text('[workspace]\nname = "acme"\n' + block)
+    file.write_text('[workspace]\nname = "acme"\n' + one_way)
     [workspace] = load(file, discover().systems)
     assert [flow.name for flow in workspace.flows] == ["customers", "orders"]
+    file.write_text('[workspace]\nname = "acme"\n' + ZOHO.format(name="erp") + ZOHO.format(name="crm") + two_way)
+    [workspace] = load(file, discover().systems)
+    assert [flow.two_way for flow in workspace.flows] == [True]
 
 
 def test_every_recipe_that_ships_has_no_mistake(tmp_path: Path) -> None:
