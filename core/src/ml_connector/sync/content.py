@@ -199,6 +199,12 @@ def spelling(sent: Entity, there: Entity, *, by_us: bool) -> Entity:
     return put(there, {path: value_at(sent, path) for path in paths})
 
 
+def learnt(base: Entity, there: Entity) -> Entity:
+    """What was known to stand there, in the spelling in which it does."""
+    theirs = {path: value_at(there, path) for path in fine(base) if tells(there, path)}
+    return put(base, {path: value for path, value in theirs.items() if akin(value_at(base, path), value)})
+
+
 def fine(entity: Entity) -> list[str]:
     """The paths that are set, parts of an address one by one."""
     found: list[str] = []

@@ -4,7 +4,7 @@ A base moves only for fields that both sides then agree on. What has to go the o
 so that the way back finds it, in this run or, if the program dies in between, in the next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -69,10 +69,18 @@ class TwoWay:
         if there is None:
             self._alone(job, near, names)
             return
+        unlearnt = self._unlearnt(job, there)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
-        self._merge(job, near, names, there)
+        self._merge(job, near, names, there, unlearnt=unlearnt)
         if not job.names:
             self._rest(job)
+
+    def _unlearnt(self, job: Job, there: There) -> list[Side]:
+        """Sides that stand as we wrote them, and whose spelling of it could perhaps not be seen when they were written."""
+        seen = self.way.near_end(job.known) if job.known is not None else End()
+        near = job.record.by_us and job.record.version == seen.version is not None
+        far = there.record.by_us and not there.moved(job.there)
+        return [side for side, ours in ((self.way.near, near), (self.way.far, far)) if ours]
 
     def _rest(self, job: Job) -> None:
         """There is nothing for this way to write."""
@@ -101,9 +109,12 @@ class TwoWay:
             names=names,
         )
 
-    def _merge(self, job: Job, near: Entity, names: Names, there: There) -> None:
+    def _merge(self, job: Job, near: Entity, names: Names, there: There, *, unlearnt: Collection[Side] = ()) -> None:
         flow, way, link = self.way.flow, self.way, job.link
         bases = {side: _base(link, side, way) for side in (way.near, way.far)}
+        for side, entity in ((way.near, near), (way.far, there.entity)):
+            if side in unlearnt and (base := bases[side]) is not None:
+                bases[side] = content.learnt(base, entity)
         views = {way.near: View(bases[way.near], near), way.far: View(bases[way.far], there.entity)}
         newer = self._newer(job.record, there.record)
         merged = merge(flow, views["left"], views["right"], newer=newer, chosen=chosen(link, way.kind), take=taken(link))

@@ -166,3 +166,8 @@ def with_extras(row: type[R], names: Iterable[str]) -> type[R]:
 def decoder_of(row: type[R]) -> msgspec.json.Decoder[Listing[R]]:
     """Decodes a page of such rows; numbers never pass through a float."""
     return msgspec.json.Decoder(Listing[row], float_hook=Decimal)  # type: ignore[valid-type]
+
+
+def row_decoder(row: type[R]) -> msgspec.json.Decoder[R]:
+    """Decodes a single row; numbers never pass through a float."""
+    return msgspec.json.Decoder(row, float_hook=Decimal)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from ml_connector_ifs_cloud.twin import business as rules
+from ml_connector_ifs_cloud.twin.sales import sales_types
 from ml_connector_ifs_cloud.twin.schema import Action, EntityType, Model, Navigation, Projection, Value, properties
 
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
@@ -73,36 +74,6 @@ CUSTOMER_CREDIT_INFO = """
     Decimal = CreditLimit AllowedDueDays
     Boolean = CreditBlock
     Date = NextReviewDate
-"""
-
-ORDER_QUOTATION = """
-    OrderQuotationState = Objstate
-    String = QuotationNo:12 CustomerNo:20 Contract:5 Company:20 CurrencyCode:3 CustomerPoNo:50 ExternalRef:50 PayTermId:20
-        SalesmanCode:20 DeliveryTerms:5
-    Date = DateEntered ExpirationDate
-    DateTimeOffset = WantedDeliveryDate
-"""
-
-ORDER_QUOTATION_LINE = """
-    OrderQuotationState = Objstate
-    String = QuotationNo:12 LineNo:4 RelNo:4 CatalogNo:25 CatalogDesc:200 SalesUnitMeas:10 CustomerPoLineNo:50
-    Decimal = LineItemNo BuyQtyDue SaleUnitPrice Discount NetAmountCurr
-    DateTimeOffset = WantedDeliveryDate
-"""
-
-BUSINESS_OPPORTUNITY = """
-    String = OpportunityNo:10 Description:200 CustomerId:20 MainRepresentativeId:20 Status:50 MarketCode:10
-    Date = DateEntered
-    DateTimeOffset = WantedDeliveryDate
-"""
-
-SALES_PART = """
-    String = Contract:5 CatalogNo:25 CatalogDesc:200 SalesUnitMeas:10 ActiveInd:20
-    Decimal = ListPrice
-"""
-
-SALES_PRICE_LIST = """
-    String = PriceListNo:10 Description:200 CurrencyCode:3
 """
 
 ISO_COUNTRY = """
@@ -355,50 +326,6 @@ def _order_types() -> list[EntityType]:
     ]
 
 
-def _sales_types() -> list[EntityType]:
-    """Quotations, opportunities, sales parts and price lists: most of their names are assumed."""
-    lines = Navigation("OrderQuotationLineArray", "OrderQuotationLine", (("QuotationNo", "QuotationNo"),))
-    return [
-        EntityType(
-            "OrderQuotation",
-            ("QuotationNo",),
-            properties(ORDER_QUOTATION),
-            navigations={lines.name: lines},
-            defaults={"Company": rules.COMPANY},
-            required=("CustomerNo", "Contract", "CurrencyCode"),
-            fixed=("CustomerNo", "Contract", "Company"),
-            readonly=("DateEntered",),
-            numbering=rules.number_quotation,
-            on_create=rules.create_quotation,
-            on_change=rules.change_quotation,
-        ),
-        EntityType(
-            "OrderQuotationLine",
-            ("QuotationNo", "LineNo", "RelNo", "LineItemNo"),
-            properties(ORDER_QUOTATION_LINE),
-            defaults={"RelNo": "1", "LineItemNo": Decimal(0), "Discount": Decimal(0), "SalesUnitMeas": "pcs"},
-            required=("CatalogNo", "BuyQtyDue"),
-            fixed=("CatalogNo",),
-            readonly=("NetAmountCurr",),
-            computed=rules.net_amounts,
-            computed_from=frozenset({"BuyQtyDue", "SaleUnitPrice", "Discount"}),
-            numbering=rules.number_quotation_line,
-            on_create=rules.create_quotation_line,
-        ),
-        EntityType(
-            "BusinessOpportunity",
-            ("OpportunityNo",),
-            properties(BUSINESS_OPPORTUNITY),
-            required=("Description", "CustomerId"),
-            readonly=("DateEntered", "Status"),
-            numbering=rules.number_opportunity,
-            on_create=rules.create_opportunity,
-        ),
-        EntityType("SalesPart", ("Contract", "CatalogNo"), properties(SALES_PART), read_only=True),
-        EntityType("SalesPriceList", ("PriceListNo",), properties(SALES_PRICE_LIST), read_only=True),
-    ]
-
-
 def _history_types() -> list[EntityType]:
     attributes = Navigation("HistoryLogAttributeArray", "HistoryLogAttribute", (("LogId", "LogId"),))
     log = EntityType("HistoryLog", ("LogId",), properties(HISTORY_LOG), {attributes.name: attributes}, read_only=True)
@@ -445,7 +372,7 @@ def declare() -> Model:
     )
     sites = EntityType("CompanySite", ("Contract",), properties(COMPANY_SITE), read_only=True)
     countries = EntityType("IsoCountry", ("Id",), properties(ISO_COUNTRY), read_only=True)
-    types = [*_customer_types(), *_order_types(), *_history_types(), sites, countries, *_sales_types()]
+    types = [*_customer_types(), *_order_types(), *_history_types(), sites, countries, *sales_types()]
     return Model(
         types={entity.name: entity for entity in types},
         enums=dict(ENUMS),
