@@ -94,7 +94,7 @@ def main(count: int) -> None:
     rate("merge orders with three lines", count, merging(orders))
 
     def decide_all() -> None:
-        for left, right in accounts:
+        for left, _ in accounts:
             assert left.base is not None
             link = Link(id="1", flow="f", number="1", left=End("1", "1"), right=End("2", "2"), standing="agreed", agreed=told)
             decide(one_way, left.now, link, None)

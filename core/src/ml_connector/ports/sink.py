@@ -88,15 +88,17 @@ class SinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     batch: int  # most writes per call of ``write``
     parallel: int  # most calls of ``write`` at once
     find_by_key: bool = True  # False: a create whose answer was lost cannot be looked up (documented window)
-    credit_writes: int | None = None  # records that one of the vendor's credits writes; None: it counts none
+    credits: int | None = None  # of the vendor's, that ``per`` writes of one call cost; None: it counts none
+    per: int = 1
 
     def cost(self, writes: int) -> tuple[int, int | None]:
         """Calls and credits of so many writes in full batches; credits None where the vendor counts none."""
         whole, rest = divmod(writes, self.batch)
         calls = whole + bool(rest)
-        if self.credit_writes is None:
+        if self.credits is None:
             return calls, None
-        return calls, whole * -(-self.batch // self.credit_writes) + -(-rest // self.credit_writes)
+        begun = whole * -(-self.batch // self.per) + -(-rest // self.per)
+        return calls, begun * self.credits
 
 
 class Sink(Protocol):

@@ -1,0 +1,1 @@
+"""Pipedrive for ml-connector."""
