@@ -14,7 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 HOME = ROOT / ".venv-dev"
 BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
-PARTS = ["core", "adapters", "plugins/ifs-cloud[twin]", "plugins/pipedrive[twin]", "plugins/zoho-crm[twin]", "contract-tests"]
+PARTS = [
+    "core",
+    "adapters",
+    "plugins/ifs-cloud[twin]",
+    "plugins/pipedrive[twin]",
+    "plugins/dynamics365-sales[twin]",
+    "plugins/zoho-crm[twin]",
+    "contract-tests",
+]
 TOOLS = ["tox", "tox-uv"]
 
 

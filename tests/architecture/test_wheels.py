@@ -77,7 +77,7 @@ def test_a_plugins_wheel_is_found_once_it_is_installed_and_its_absence_says_how(
     site.install(wheels["plugins/ifs-cloud"])
     told = site.run("systems")
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.splitlines()[1].split()[:3] == ["ifs-cloud", "account,", "order"]
+    assert told.stdout.splitlines()[1].split()[:3] == ["ifs-cloud", "account,", "order,"]
     assert told.stdout.rstrip().endswith("zoho-crm")  # the recipe travels in the wheel
     assert site.run("check").stdout == "acme: 1 connections, 0 flows, no mistakes\n"
     assert site.run("secrets", "set", "ifs/client_secret", stdin="s3cret").returncode == 0  # so do the migrations

@@ -1,0 +1,223 @@
+"""The twin is as strict as the vendor: what it refuses, and how, is what the plugin has to live with."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+ACCOUNT = {"name": "Nordvik AS", "accountnumber": "C-1"}
+
+
+def code(told: Any) -> tuple[int, str]:
+    return told.status, told.json["error"]["code"].lower()
+
+
+@pytest.fixture
+def twin(dynamics: Callable[..., Any]) -> Any:
+    return dynamics().twin
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"name": "x" * 161}, (400, "0x80044331")),
+        ({"customertypecode": 99}, (400, "0x8004431a")),
+        ({"nmae": "x"}, (400, "0x80048d19")),
+        ({"name": 5}, (400, "0x80048d19")),
+        ({"PrimaryContactId@odata.bind": "/contacts(5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f)"}, (400, "0x80048d19")),
+        ({"parentaccountid@odata.bind": "/accounts(5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f)"}, (404, "0x80040217")),
+        ({"parentaccountid@odata.bind": "/contacts(5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f)"}, (400, "0x80048d19")),
+        ({"statecode": 1, "statuscode": 2}, (400, "0x80040203")),
+        ({"creditlimit": "5"}, (400, "0x80048d19")),
+    ],
+)
+async def test_a_payload_is_checked_column_by_column(twin: Any, body: dict[str, Any], expected: tuple[int, str]) -> None:
+    """Lengths, choices, names, types, lookups; state only after the fact."""
+    assert code(await twin.ask("POST", "accounts", body)) == expected
+    assert not twin.records("account")
+
+
+async def test_upsert_and_its_two_guards(twin: Any) -> None:
+    """No If-Match creates, a star only updates, If-None-Match only creates, a stale ETag is refused."""
+    where = "accounts(accountnumber='C-1')?$select=accountid"
+    assert (await twin.ask("PATCH", where, ACCOUNT, if_match="*")).status == 404
+    made = await twin.ask("PATCH", where, ACCOUNT, prefer="return=representation")
+    assert made.status == 201
+    assert code(await twin.ask("PATCH", where, {"name": "x"}, if_none_match="*")) == (412, "0x80060892")
+    again = await twin.ask("PATCH", where, {"name": "x"}, prefer="return=representation", if_match=made.json["@odata.etag"])
+    assert again.status == 200
+    assert code(await twin.ask("PATCH", where, {"name": "y"}, if_match=made.json["@odata.etag"])) == (412, "0x80060882")
+    assert (await twin.ask("PATCH", where, {"name": "z"})).status == 204
+
+
+async def test_a_patch_to_a_deleted_id_brings_the_record_back(twin: Any) -> None:
+    """The vendor's default, and a trap."""
+    made = await twin.ask("POST", "accounts", ACCOUNT, prefer="return=representation")
+    row_id = made.json["accountid"]
+    assert (await twin.ask("DELETE", f"accounts({row_id})")).status == 204
+    assert (await twin.ask("PATCH", f"accounts({row_id})", {"name": "Back"})).status == 204
+    assert list(twin.records("account")) == [row_id]
+
+
+async def test_a_body_wins_over_the_url_only_when_it_creates(twin: Any) -> None:
+    """The key column in the body is dropped on update."""
+    await twin.ask("PATCH", "accounts(accountnumber='C-1')", {"name": "a", "accountnumber": "C-2"})
+    assert [row.values["accountnumber"] for row in twin.records("account").values()] == ["C-2"]
+    await twin.ask("PATCH", "accounts(accountnumber='C-2')", {"name": "b", "accountnumber": "C-3"})
+    assert [row.values["accountnumber"] for row in twin.records("account").values()] == ["C-2"]
+
+
+@pytest.mark.parametrize("value", ["a/b", "a<b", "a*b", "a%b", "a&b", "a:b", "a\\b", "a?b", "a+b"])
+async def test_keys_with_forbidden_characters_break_the_url(twin: Any, value: str) -> None:
+    """Though uniqueness over them is kept."""
+    assert (await twin.ask("PATCH", f"accounts(accountnumber='{quote(value, safe='')}')", {"name": "x"})).status in (400, 404)
+    assert (await twin.ask("POST", "accounts", {"accountnumber": value})).status == 204
+    assert code(await twin.ask("POST", "accounts", {"accountnumber": value})) == (412, "0x80060892")
+
+
+async def test_an_address_without_a_key_is_refused(twin: Any) -> None:
+    """Standard tables have no alternate key until somebody makes one."""
+    twin.env.defs["account"].keys.clear()
+    told = await twin.ask("GET", "accounts(accountnumber='C-1')")
+    assert told.status == 400
+    assert "not valid for resource" in told.json["error"]["message"]
+
+
+@pytest.mark.parametrize("option", ["$skip=5", "$search=x", "$apply=x"])
+async def test_options_that_dataverse_does_not_know_are_refused(twin: Any, option: str) -> None:
+    """There is no $skip."""
+    assert (await twin.ask("GET", f"accounts?{option}")).status == 400
+
+
+@pytest.mark.parametrize("option", ["$filter=name eq 'x'", "$orderby=name", "$expand=primarycontactid", "$top=1"])
+async def test_change_tracking_takes_no_conditions(twin: Any, option: str) -> None:
+    """As the vendor says it."""
+    told = await twin.ask("GET", f"accounts?{quote(option, safe='$=&')}", prefer="odata.track-changes")
+    assert "Change Tracking" in told.json["error"]["message"]
+
+
+async def test_a_record_made_and_deleted_between_two_polls_is_told_as_deleted(twin: Any) -> None:
+    """And a link that is too old is refused with its own code."""
+    first = await twin.ask("GET", "accounts?$select=accountid", prefer="odata.track-changes")
+    link = first.json["@odata.deltaLink"].partition("/api/data/v9.2/")[2]
+    made = twin.insert_as_person("account", name="Short-lived")
+    twin.delete_as_person("account", made)
+    told = await twin.ask("GET", link)
+    assert [(row["id"], row["reason"]) for row in told.json["value"]] == [(made, "deleted")]
+    twin.clock.advance(8 * 86_400)
+    assert code(await twin.ask("GET", link)) == (400, "0x80044352")
+
+
+async def test_bulk_is_all_or_nothing_and_tells_no_ids(twin: Any) -> None:
+    """One bad row undoes the call."""
+    good = {"@odata.type": "Microsoft.Dynamics.CRM.account", "@odata.id": "accounts(accountnumber='A')", "name": "A"}
+    bad = {**good, "@odata.id": "accounts(accountnumber='B')", "name": "x" * 161}
+    action = "accounts/Microsoft.Dynamics.CRM.UpsertMultiple"
+    assert (await twin.ask("POST", action, {"Targets": [good, bad]})).status == 400
+    assert not twin.records("account")
+    told = await twin.ask("POST", action, {"Targets": [good]})
+    assert (told.status, told.json) == (204, None)
+    assert (await twin.ask("POST", action, {"Targets": [{"name": "x"}]})).status == 400
+    units = "transactioncurrencies/Microsoft.Dynamics.CRM.UpsertMultiple"
+    assert (await twin.ask("POST", units, {"Targets": [good]})).status == 404
+
+
+async def test_a_batch_stops_at_the_first_error_unless_told_to_go_on(twin: Any) -> None:
+    """And a change set takes everything back."""
+    from ml_connector_dynamics365_sales import multipart
+    from ml_connector_dynamics365_sales.multipart import Request
+    from ml_connector_dynamics365_sales.wire import encode
+
+    def post(name: str) -> Request:
+        return Request(method="POST", target="/api/data/v9.2/accounts", body=encode({"name": name}))
+
+    requests = [post("A"), post("x" * 161), post("B")]
+    kind = multipart.content_type()
+    assert (await twin.ask("POST", "$batch", multipart.batch(requests), content_type=kind)).status == 400
+    assert len(twin.records("account")) == 1
+    told = await twin.ask("POST", "$batch", multipart.batch(requests), content_type=kind, prefer="odata.continue-on-error")
+    assert told.status == 200
+    assert len(twin.records("account")) == 3
+    await twin.ask("POST", "$batch", multipart.change_set(requests), content_type=kind)
+    assert len(twin.records("account")) == 3
+
+
+async def test_service_protection_has_three_limits(twin: Any) -> None:
+    """Requests, execution time, concurrency: each with its code, and a wait."""
+    twin.protection.requests = 2
+    for _ in range(2):
+        assert (await twin.ask("GET", "WhoAmI")).status == 200
+    told = await twin.ask("GET", "WhoAmI")
+    assert code(told) == (429, "0x80072322")
+    assert int(told.headers["Retry-After"]) > 250
+    twin.protection.requests, twin.protection.cost_s = 6000, 2000
+    twin.clock.advance(301)
+    await twin.ask("GET", "WhoAmI")
+    assert code(await twin.ask("GET", "WhoAmI")) == (429, "0x80072321")
+    twin.clock.advance(301)
+    twin.protection.concurrency = 0
+    assert code(await twin.ask("GET", "WhoAmI")) == (429, "0x80072326")
+
+
+async def test_orders_and_quotes_have_their_rules(twin: Any) -> None:
+    """A customer, an open state for edits, a number that stays, closing by message alone."""
+    assert code(await twin.ask("POST", "salesorders", {"name": "SO"})) == (400, "0x80040203")
+    buyer = twin.insert_as_person("account", name="Acme")
+    order = twin.insert_as_person("salesorder", name="SO", customerid=buyer)
+    assert twin.records("salesorder")[order].values["ordernumber"].startswith("ORD-0100")
+    assert (await twin.ask("PATCH", f"salesorders({order})", {"ordernumber": "X"})).status == 400
+    assert (await twin.ask("PATCH", f"salesorders({order})", {"statecode": 3, "statuscode": 100001})).status == 400
+    assert (await twin.ask("PATCH", f"salesorders({order})", {"statecode": 1, "statuscode": 3})).status == 204
+    assert (await twin.ask("PATCH", f"salesorders({order})", {"description": "x"})).status == 400
+    quote_id = twin.insert_as_person("quote", name="Q", customerid=buyer)
+    told = await twin.ask("POST", "ConvertQuoteToSalesOrder", {"QuoteId": quote_id, "ColumnSet": {"AllColumns": True}})
+    assert told.status == 400
+    assert code(await twin.ask("DELETE", f"accounts({buyer})")) == (405, "0x80040227")
+
+
+async def test_prices_are_the_price_lists_unless_overridden(dynamics: Callable[..., Any]) -> None:
+    """And totals are the twin's own sums, whatever was sent."""
+    world = dynamics()
+    twin, product = world.twin, world.product()
+    prices = next(iter(twin.records("pricelevel")))
+    unit = twin.records("product")[product].values["defaultuomid"]
+    twin.insert_as_person("productpricelevel", pricelevelid=prices, productid=product, uomid=unit, amount=Decimal("7.50"))
+    order = twin.insert_as_person(
+        "salesorder", name="SO", customerid=world.account(), pricelevelid=prices, totalamount=Decimal(1)
+    )
+    line = {"salesorderid": order, "productid": product, "uomid": unit, "quantity": Decimal(2), "priceperunit": Decimal(99)}
+    twin.insert_as_person("salesorderdetail", **line)
+    assert twin.records("salesorder")[order].values["totalamount"] == Decimal("15.00")
+    twin.insert_as_person("salesorderdetail", **line, ispriceoverridden=True)
+    assert twin.records("salesorder")[order].values["totalamount"] == Decimal("213.00")
+
+
+async def test_only_active_products_in_their_own_units_are_sold(dynamics: Callable[..., Any]) -> None:
+    """A draft is refused, and so is another group's unit."""
+    world = dynamics()
+    draft = world.product("D-1", active=False)
+    order = world.twin.insert_as_person("salesorder", name="SO", customerid=world.account())
+    unit = world.twin.records("product")[draft].values["defaultuomid"]
+    with pytest.raises(ValueError, match="active products"):
+        world.twin.insert_as_person("salesorderdetail", salesorderid=order, productid=draft, uomid=unit, quantity=Decimal(1))
+
+
+async def test_no_token_or_an_old_one_is_401(twin: Any) -> None:
+    """With the challenge that names the authority."""
+    from ml_connector.twin import TwinRequest
+
+    told = await twin(TwinRequest("GET", twin.host, "/api/data/v9.2/WhoAmI", {"authorization": "Bearer nonsense"}))
+    assert told.status == 401
+    assert "authorization_uri" in told.headers["WWW-Authenticate"]
+
+
+async def test_the_same_seed_gives_the_same_records_and_edits(dynamics: Callable[..., Any]) -> None:
+    """So that a simulation can be repeated."""
+    first, second = dynamics().twin, dynamics().twin
+    for twin in (first, second):
+        twin.fill(12, 4, seed=3)
+    assert first.edit("account", 3, seed=5) == second.edit("account", 3, seed=5)
+    assert dict(first.facts("account")) == dict(second.facts("account"))
+    assert dict(first.facts("order")) == dict(second.facts("order"))
