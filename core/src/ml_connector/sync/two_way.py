@@ -182,7 +182,8 @@ class TwoWay:
         merging = job.merging
         paths = job.names or merging.merged.to(self.way.far)
         job.changes = self.changes(job)
-        self._agree(job, merging, paths, learnt)
+        filled = self._filled(merging.near.now, learnt) if action != "updated" else ()
+        self._agree(job, merging, [path for path in paths if path not in filled], learnt)
         if job.names:
             kept = turns.turned(job.link.turns, paths, self.way.far, self._clock.now())
             job.link = msgspec.structs.replace(job.link, turns=kept)
@@ -191,7 +192,7 @@ class TwoWay:
             job.link = msgspec.structs.replace(job.link, standing="conflicted")
         job.end("written", action, trouble=self._trouble(clashes) if clashes else None)
         self._owe(job)
-        if action != "updated" and (learnt is None or self._gave(merging.near.now, learnt)):
+        if action != "updated" and (learnt is None or filled):
             job.link = msgspec.structs.replace(job.link, due=True)
 
     def lose(self, job: Job) -> None:
@@ -229,13 +230,16 @@ class TwoWay:
         if job.merging.merged.to(self.way.near):
             job.link = msgspec.structs.replace(job.link, due=True)
 
-    def _gave(self, near: Entity, learnt: Entity) -> bool:
-        """Whether the vendor filled in what the near side lacks and can store: a number of its own, say."""
-        paths = content.changed_fields(learnt, near)
-        return any(
-            content.is_empty(content.value_at(near, path)) and not content.is_empty(content.value_at(learnt, path))
-            for path in paths
-            if self._stores(self.way.near, path)
+    def _filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+        """What the vendor filled in that the near side lacks and can store, such as a number: nobody has agreed to it yet."""
+        if learnt is None:
+            return ()
+        return tuple(
+            path
+            for path in content.changed_fields(learnt, near)
+            if content.is_empty(content.value_at(near, path))
+            and not content.is_empty(content.value_at(learnt, path))
+            and self._stores(self.way.near, path)
         )
 
     def _clash(self, job: Job) -> None:
