@@ -60,20 +60,21 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
 
 
 def write_config(home: Path, recipe: str, ends: Mapping[str, tuple[str, Twin, str]]) -> None:
-    """The recipe's own flows between the twins' addresses, so that the demo shows what ``init`` writes."""
+    """The recipe between the twins' addresses, so that the demo shows what ``init`` writes."""
     parsed = tomllib.loads(recipe)
-    flow = next(iter(parsed["flows"].values()))
+    names = {each["system"]: name for name, each in parsed["connections"].items()}
     lines = ["[workspace]", 'name = "demo"', 'state = "sqlite:///demo.db"']
-    for role, (system, twin, url) in ends.items():
-        lines += ["", f"[connections.{flow[role]}]", f'system = "{system}"']
-        lines += [f"{name} = {_toml(value)}" for name, value in twin.settings(url).items()]
+    for system, twin, url in ends.values():
+        settings = {**parsed["connections"][names[system]], **twin.settings(url)}
+        lines += ["", f"[connections.{names[system]}]"]
+        lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]
     lines += ["", recipe[recipe.index("[flows.") :]]
     (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(part)}" for name, part in value.items()) + " }"
     return json.dumps(value)
 
 
@@ -86,7 +87,10 @@ class Story:
 
     def __init__(self, home: Path, erp: Twin, crm: Twin, records: int, recipe: str) -> None:
         self._home, self._erp, self._crm, self._records = home, erp, crm, records
-        self._stages: dict[str, str] = tomllib.loads(recipe)["tables"]["order_stage"]
+        parsed = tomllib.loads(recipe)
+        flow = next(each for each in parsed["flows"].values() if each["entity"] == "order")
+        self._shown: str = flow.get("as", "order")  # what the CRM keeps of an order
+        self._stages: dict[str, str] = parsed.get("tables", {}).get("order_stage", {})
         self._wrong: list[str] = []
         self._began = time.monotonic()
 
@@ -142,7 +146,7 @@ class Story:
         touched = {kind: set(self._erp.edit(kind, count, seed=1)) for kind, count in EDITED.items()}
         await self._sync()
         after = self._holdings()
-        for kind, there in (("account", "account"), ("order", "deal")):
+        for kind, there in (("account", "account"), ("order", self._shown)):
             arrived = {number for number, facts in after[there].items() if before[there].get(number) != facts}
             self._must(arrived == touched[kind], f"edited {kind}s {touched[kind] ^ arrived} did not arrive alone")
             say.print(f"{kind}: {len(touched[kind])} edited, {len(arrived)} arrived")
@@ -195,6 +199,7 @@ class Story:
         deals = {
             number: {
                 "amount": facts["amount"],
+                "total": facts["amount"],
                 "currency": facts["currency"],
                 "account": facts["customer"],
                 "closing_on": facts["wanted_on"],
@@ -206,7 +211,7 @@ class Story:
             for number, facts in self._erp.facts("order")
         }
         held = self._holdings()
-        for kind, wanted, there in (("account", customers, held["account"]), ("deal", deals, held["deal"])):
+        for kind, wanted, there in (("account", customers, held["account"]), (self._shown, deals, held[self._shown])):
             self._report(kind, "missing", wanted.keys() - there.keys())
             self._report(kind, "extra", there.keys() - wanted.keys())
             differing = [
@@ -220,7 +225,7 @@ class Story:
             say.print(f"{kind}: {len(wanted):,} here, {len(there):,} there, {len(differing)} differ")
 
     def _stage(self, status: str) -> str:
-        return self._stages.get(status) or self._stages["InFulfilment"]
+        return self._stages.get(status) or self._stages.get("InFulfilment", "")
 
     def _report(self, kind: str, fault: str, found: Iterable[str]) -> None:
         found = sorted(found)
@@ -235,7 +240,7 @@ class Story:
         say.print(told.strip(), markup=False)
 
     def _holdings(self) -> dict[str, dict[str, Mapping[str, object]]]:
-        return {kind: dict(self._crm.facts(kind)) for kind in ("account", "deal")}
+        return {kind: dict(self._crm.facts(kind)) for kind in ("account", self._shown)}
 
     async def _sync(self) -> list[dict[str, Any]]:
         """One run of every flow; its ledger is shown. Ends the story's luck when it is not fit to go on."""

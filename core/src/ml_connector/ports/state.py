@@ -36,7 +36,7 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     @property
     def place(self) -> "End":
         """Id and version alone, as the audit tells of an end."""
-        return self if self.held is None and not self.missed else End(self.id, self.version)
+        return self if self.held is None and self.missed == 0 else End(self.id, self.version)
 
 
 class Clash(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ml_connector.domain import UNSET, Cursor, Entity, Record, Ref, Side, UnsetType
+from ml_connector.ports.sink import Key
 from ml_connector.ports.state import Action, Change, End, Link, Trouble
 from ml_connector.sync.merge import Merged, View
 
@@ -32,6 +33,7 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     mirror: Link | None = None  # of the flow that writes what this one reads
     remake: bool = False  # write it as new although a counterpart was known
     removes: bool = False  # take the counterpart out of use
+    key: Key | None = None  # by which it is found when it was made and nobody heard
     sent: bytes | None = None  # what its intent says will be written, encoded
     merging: "Merging | None" = None  # two-way: what was merged, and from what
     term: Term | None = None
@@ -46,11 +48,11 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     @property
     def there(self) -> End:
         """The end that is written."""
-        return self.link.end(self.far)
+        return self.link.left if self.far == "left" else self.link.right
 
     @property
     def creates(self) -> bool:
-        return not self.removes and (self.there.id is None or self.remake)
+        return not self.removes and (self.remake or self.there.id is None)
 
     def stand(self, end: End) -> None:
         """What is known of the written end."""

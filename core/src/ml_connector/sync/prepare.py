@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ml_connector.domain import UNSET, Entity, Record, Ref
+from ml_connector.domain import Entity, Record, Ref
 from ml_connector.errors import RecordRejected
 from ml_connector.flows.fields import Projection, refs_of
 from ml_connector.ports.clock import Clock
@@ -46,7 +46,7 @@ class Preparer:
         self._anew = anew  # map again even what did not change: the flow's rules did
 
     async def jobs(self, records: Sequence[Record], page: int) -> list[Job]:
-        near = self._way.near
+        near, far = self._way.near, self._way.far
         known = await self._links.by_id(self._flow.name, near, [record.id for record in records])
         strangers = [record.id for record in records if record.id not in known]
         elsewhere = await self._crosswalk.counterparts(near, strangers) if strangers else {}
@@ -54,7 +54,7 @@ class Preparer:
         open_jobs: list[tuple[Job, Entity, list[Ref]]] = []
         for record in records:
             link = self._link(record, known, elsewhere)
-            job = Job(record=record, link=link, known=known.get(record.id), page=page, far=self._way.far)
+            job = Job(record=record, link=link, known=known.get(record.id), page=page, far=far)
             jobs.append(job)
             if (entity := self._wanted(job)) is not None:
                 open_jobs.append((job, entity, refs_of(entity)))
@@ -78,15 +78,17 @@ class Preparer:
         number = told if isinstance(told, str) and told else None
         link = known.get(record.id)
         if link is None:
-            link = Link(
+            here, there = End(record.id, record.version), End(elsewhere.get(record.id))
+            left, right = (here, there) if self._way.near == "left" else (there, here)
+            return Link(
                 id=self._new_id(),
                 flow=self._flow.name,
                 number=number or record.id,
-                left=End(),
-                right=End(),
+                left=left,
+                right=right,
                 standing="in_doubt",
-            ).with_end(self._way.far, End(elsewhere.get(record.id)))
-        elif number is not None and number != link.number:  # people quote the one that it has now
+            )
+        if number is not None and number != link.number:  # people quote the one that it has now
             link = msgspec.structs.replace(link, number=number)
         return link.with_end(self._way.near, End(record.id, record.version, link.end(self._way.near).held))
 
@@ -112,7 +114,8 @@ class Preparer:
             return None
         if not self._flow.two_way:
             desired, job.link = instead.applied(desired, job.link, self._way.kind)
-        if self._flow.creates and not any(getattr(desired, field, UNSET) for field in self._flow.match):
+        match = self._flow.match
+        if self._flow.creates and not getattr(desired, match[0]) and not any(getattr(desired, field) for field in match):
             field = self._flow.match[0]
             self._reject(job, RecordRejected(f"{' and '.join(self._flow.match)} is empty", code="NO_KEY", field=field))
             return None

@@ -47,7 +47,7 @@ def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: se
             batch.links.append(job.former.with_end(job.far, End()))
         if job.link != job.known:
             batch.links.append(job.link)
-        if (news := retold(way.flow, job)) is not None:
+        if job.mirror is not None and (news := retold(way.flow, job)) is not None:
             batch.retold.append(news)
         for told in job.told:
             line = msgspec.structs.replace(job, action=told.action, rule=told.rule, reason=told.reason, changes=told.changes)

@@ -29,6 +29,7 @@ from ml_connector.sync.rules import Rules, There
 
 _Aside: TypeAlias = Literal["rejected", "conflicted", "in_doubt"]
 MET: Final = "it stood there when it was to be made, entered by somebody meanwhile; what it held then is not known"
+NO_KEY: Final = Key("", "")
 TRIES = 3
 """How often one record is tried within a run before it is set aside as moving, busy or in doubt."""
 
@@ -88,7 +89,7 @@ class Writer:
     def intent(self, job: Job, now: datetime) -> Intent:
         """What is kept of the write before it leaves, so that it can be told even if nobody hears of its end."""
         deed: Deed = "remove" if job.removes else "create" if job.creates else "update"
-        key = self.key(job) if deed == "create" else Key("", "")
+        key = self.key(job) if deed == "create" else NO_KEY
         job.sent = None if job.removes else content.encode(self._rules.sent(job))
         return Intent(
             link=job.link.id,
@@ -117,8 +118,13 @@ class Writer:
 
     def key(self, job: Job) -> Key:
         """The first of the flow's keys that the record tells."""
-        field = next(field for field in self._flow.match if getattr(job.desired, field))
-        return Key(field, str(getattr(job.desired, field)))
+        if job.key is None:
+            for field in self._flow.match:
+                if value := getattr(job.desired, field):
+                    job.key = Key(field, str(value))
+                    break
+            assert job.key is not None  # see Preparer: a record without any was set aside
+        return job.key
 
     async def _take(self, landed: Sequence[tuple[Job, Written]]) -> None:
         """What was written, with what the vendor made of it."""

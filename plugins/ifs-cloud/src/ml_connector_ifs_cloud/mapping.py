@@ -163,12 +163,17 @@ def lines_of(rows: Sequence[OrderLine], rules: Rules, warnings: list[str]) -> tu
 
 def in_order(rows: Iterable[OrderLine]) -> list[OrderLine]:
     """Lines as people count them."""
-    return sorted(rows, key=lambda row: (_numeric(row.LineNo), _numeric(row.RelNo), row.LineItemNo))
+    kept = list(rows)
+    if len(kept) > 1:
+        kept.sort(key=lambda row: (_numeric(row.LineNo), _numeric(row.RelNo), row.LineItemNo))
+    return kept
 
 
 def line_keys(rows: Sequence[OrderLine], rules: Rules) -> list[str]:
     """What each line is called: by its key on the other side where it has one that is its own, else by its place in IFS."""
-    theirs = [getattr(row, rules.line_key) if rules.line_key is not None else None for row in rows]
+    if rules.line_key is None:
+        return [f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}" for row in rows]
+    theirs = [getattr(row, rules.line_key) for row in rows]
     counts = Counter(theirs)
     return [
         str(their) if their and counts[their] == 1 else f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}"

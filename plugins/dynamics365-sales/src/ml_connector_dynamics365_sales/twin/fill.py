@@ -63,6 +63,8 @@ _FIELDS: Final[dict[str, dict[str, str]]] = {
     "quote": {"name": "name", "total": "totalamount", "description": "description", "statuscode": "statuscode"},
     "deal": {"name": "name", "amount": "estimatedvalue", "description": "description"},
 }
+_GIVEN: Final = {"order": "mlc_erporderno", "quote": "mlc_erpquoteno"}
+"""Where the ERP's number stands beside Dynamics' own."""
 _LINES: Final = {
     "order": ("salesorderdetail", "salesorderid"),
     "quote": ("quotedetail", "quoteid"),
@@ -171,7 +173,7 @@ def facts(env: Environment, kind: str) -> Iterator[tuple[str, Mapping[str, objec
             told |= {f"billing.{part}": values.get(f"address1_{name}") for part, name in _PARTS.items()}
         if kind in _LINES:
             told["prices" if kind == "price_list" else "lines"] = list(_lines(env, kind, row))
-        yield str(values.get(number) or values.get(definition.title)), told
+        yield str(values.get(_GIVEN.get(kind, "")) or values.get(number) or values.get(definition.title)), told
 
 
 _PARTS: Final = {
