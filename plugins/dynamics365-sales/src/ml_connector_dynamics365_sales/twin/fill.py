@@ -54,12 +54,17 @@ _FIELDS: Final[dict[str, dict[str, str]]] = {
         "email": "emailaddress1",
         "website": "websiteurl",
         "credit_limit": "creditlimit",
-        "payment_terms": "paymenttermscode",
     },
     "contact": {"last_name": "lastname", "first_name": "firstname", "phone": "telephone1", "email": "emailaddress1"},
     "product": {"name": "name", "list_price": "price", "description": "description"},
     "price_list": {"name": "name", "description": "description"},
-    "order": {"name": "name", "total": "totalamount", "description": "description", "statuscode": "statuscode"},
+    "order": {
+        "name": "name",
+        "amount": "totallineitemamount",
+        "total": "totalamount",
+        "description": "description",
+        "statuscode": "statuscode",
+    },
     "quote": {"name": "name", "total": "totalamount", "description": "description", "statuscode": "statuscode"},
     "deal": {"name": "name", "amount": "estimatedvalue", "description": "description"},
 }
@@ -171,6 +176,13 @@ def facts(env: Environment, kind: str) -> Iterator[tuple[str, Mapping[str, objec
         told |= {"id": row.id, "active": values.get("statecode") == 0}
         if kind == "account":
             told |= {f"billing.{part}": values.get(f"address1_{name}") for part, name in _PARTS.items()}
+            street = [line for n in (1, 2, 3) if (line := values.get(f"address1_line{n}"))]
+            told["billing.street"] = "\n".join(map(str, street)) or None
+        if kind == "order":
+            customer = env.rows["account"].get(str(values.get("customerid")))
+            told["account"] = customer.values.get("accountnumber") if customer is not None else None
+            wanted = values.get("requestdeliveryby")
+            told["wanted_on"] = str(wanted)[:10] if wanted else None
         if kind in _LINES:
             told["prices" if kind == "price_list" else "lines"] = list(_lines(env, kind, row))
         yield str(values.get(_GIVEN.get(kind, "")) or values.get(number) or values.get(definition.title)), told
@@ -195,8 +207,16 @@ def _lines(env: Environment, kind: str, row: Row) -> Iterator[dict[str, object]]
             yield {
                 "key": values.get("mlc_erplineno") or values.get("lineitemnumber"),
                 "product": values.get("productid"),
+                "sku": _sku(env, values),
+                "net": (values.get("baseamount") or 0) - (values.get("manualdiscountamount") or 0),
                 "description": values.get("productdescription"),
                 "quantity": values.get("quantity"),
                 "unit_price": values.get("priceperunit"),
                 "tax": values.get("tax"),
             }
+
+
+def _sku(env: Environment, values: Mapping[str, Any]) -> object:
+    """The number of the product that the line sells; of a write-in, what was written."""
+    product = env.rows["product"].get(str(values.get("productid")))
+    return product.values.get("productnumber") if product is not None else values.get("productdescription")
