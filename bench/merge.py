@@ -94,12 +94,11 @@ def main(count: int) -> None:
     rate("merge orders with three lines", count, merging(orders))
 
     def decide_all() -> None:
-        for left, _ in accounts:
-            assert left.base is not None
+        for (left, _), told in zip(accounts, agreed, strict=True):
             link = Link(id="1", flow="f", number="1", left=End("1", "1"), right=End("2", "2"), standing="agreed", agreed=told)
             decide(one_way, left.now, link, None)
 
-    told = content.encode(_entity(accounts[0][0].base))
+    agreed = [content.encode(_entity(left.base)) for left, _ in accounts]
     rate("decide accounts, one way", count, decide_all)
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from ml_connector.domain import Account
 from ml_connector.flows import Flow
-from ml_connector.ports.state import End, Link
+from ml_connector.ports.state import DELETED, End, Link
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, Leave, Make, Set, Skip, decide
+from ml_connector.sync.decide import Leave, Make, Set, Skip, decide
 
 FLOW = Flow(name="customers", left="erp", right="crm", entity="account", target="account")
 ACME = Account(number="C-100", name="Acme", phone="1")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import End, Link, Retold, Seen, Standing, Trouble
+from ml_connector.ports.state import LOST, End, Link, Retold, Seen, Standing, Trouble
 from ml_connector_adapters.store.engine import Database, chunks, whole
 from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 
@@ -45,8 +45,8 @@ class SqlLinks:
         return {id_: _link(row) for id_, *row in rows}
 
     async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
-        rows = await self._by_ids(flow, side, ids, _IDS[side], _IDS[_OTHER[side]])
-        return {id_: other for id_, other in rows if other is not None}
+        rows = await self._by_ids(flow, side, ids, _IDS[side], _IDS[_OTHER[side]], LINKS.c.drift)
+        return {id_: other for id_, other, drift in rows if other is not None and drift != LOST}
 
     async def _by_ids(self, flow: str, side: Side, ids: Sequence[RemoteId], *columns: Any) -> list[Any]:
         found: list[Any] = []

@@ -5,7 +5,7 @@ A batch's whole effect is one Settlement, committed or refused as one.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,12 @@ conflicted  both sides changed, or the target kept moving; waits for a rule or a
 in_doubt    a write's answer was lost and looking has not settled it yet
 gone        deleted on the side that owns it
 """
+
+
+DELETED: Final = "(deleted)"
+"""What ``Link.drift`` names when the whole record vanished on the written side."""
+LOST: Final = msgspec.json.encode([DELETED])
+"""``Link.drift`` then."""
 
 
 class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -243,7 +249,10 @@ class Links(Protocol):
     async def by_number(self, number: str, flow: str | None = None) -> list[Link]: ...
 
     async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
-        """For ids on ``side`` of the flow's links, the id on the other side; those without a counterpart are absent."""
+        """For ids on ``side`` of the flow's links, the id on the other side.
+
+        Those without a counterpart are absent, and so are those whose counterpart is known to have been deleted (``LOST``).
+        """
         ...
 
     async def due(self, flow: str) -> list[Link]:

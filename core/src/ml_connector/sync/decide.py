@@ -6,11 +6,8 @@ import msgspec
 
 from ml_connector.domain import Entity
 from ml_connector.flows import Flow
-from ml_connector.ports.state import Link
+from ml_connector.ports.state import DELETED, Link
 from ml_connector.sync import content
-
-DELETED = "(deleted)"
-"""What ``Link.drift`` names when the whole record vanished on the written side."""
 
 OVER = "changed at the owner, over an edit made there"
 """The rule under which a stray edit gives way."""

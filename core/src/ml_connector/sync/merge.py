@@ -184,7 +184,8 @@ class _Lists:
             was, left, right = (content.told(value, path) for value in (agreed, is_left, is_right))
             self.clashes.append(Clash(field=path, agreed=was, left=left, right=right))
             return
-        self._values[path] = is_right if verdict == "right" or is_left is UNSET else is_left
+        if verdict == "right" or is_left is UNSET:  # else it is what the left has already
+            self._values[path] = is_right
         self._rules[path] = rule
         if verdict == "same":
             self._same.append(path)

@@ -10,9 +10,9 @@ import msgspec
 from ml_connector.domain import Entity, Kind
 from ml_connector.flows import Flow
 from ml_connector.flows.fields import with_refs
-from ml_connector.ports.state import Link, Retold
+from ml_connector.ports.state import DELETED, Link, Retold
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, drift_of
+from ml_connector.sync.decide import drift_of
 from ml_connector.sync.job import Job, Names
 
 

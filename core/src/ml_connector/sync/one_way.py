@@ -8,9 +8,9 @@ from ml_connector.domain import Entity, Record, RemoteId
 from ml_connector.flows import Flow
 from ml_connector.flows.fields import with_refs
 from ml_connector.ports.source import Source
-from ml_connector.ports.state import Action, Change, End
+from ml_connector.ports.state import DELETED, LOST, Action, Change, End
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, OVER, Leave, Make, Set, Skip, decide, drift_of
+from ml_connector.sync.decide import OVER, Leave, Make, Set, Skip, decide, drift_of
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.rules import There, leave, skip
 from ml_connector.sync.way import Way
@@ -142,7 +142,7 @@ class OneWay:
     def lose(self, job: Job) -> None:
         """The counterpart is gone: the owner has the record, so it is made again, where the flow may."""
         if not self.way.flow.creates:
-            job.link = msgspec.structs.replace(job.link, standing="skipped", drift=msgspec.json.encode([DELETED]))
+            job.link = msgspec.structs.replace(job.link, standing="skipped", drift=LOST)
             job.end("skipped", "skipped", reason=f"deleted at {self.way.target}, and the flow does not create")
             return
         job.remake, job.names, job.before = True, (), None

@@ -11,9 +11,9 @@ import msgspec
 from ml_connector.domain import Cursor, Record
 from ml_connector.flows import Flow
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.state import AuditEntry, Change, End, Lease, Link, Run, Settlement, State
+from ml_connector.ports.state import LOST, AuditEntry, Change, End, Lease, Link, Run, Settlement, State
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, drift_of
+from ml_connector.sync.decide import drift_of
 from ml_connector.sync.job import Term
 from ml_connector.sync.read import Batch, Position
 from ml_connector.sync.settle import tally
@@ -56,7 +56,7 @@ class Watch:
         if record.gone:
             if link.right.version is None and link.drift is not None:
                 return "unchanged"
-            told = msgspec.structs.replace(link, right=End(record.id), drift=msgspec.json.encode([DELETED]))
+            told = msgspec.structs.replace(link, right=End(record.id), drift=LOST)
             self._tell(told, batch, f"deleted at {self._flow.right}", ())
             return "skipped"
         if link.agreed is None or record.entity is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.state import Link, Retold, Seen, Standing
+from ml_connector.ports.state import LOST, Link, Retold, Seen, Standing
 
 _CHUNK: Final = 500
 
@@ -73,7 +73,7 @@ class MemoryLinks:
     async def across(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
         other: Side = "right" if side == "left" else "left"
         found = await self.by_id(flow, side, ids)
-        return {one: far for one, link in found.items() if (far := link.end(other).id) is not None}
+        return {one: far for one, link in found.items() if (far := link.end(other).id) is not None and link.drift != LOST}
 
     async def due(self, flow: str) -> list[Link]:
         await asyncio.sleep(0)

@@ -7,9 +7,9 @@ import msgspec
 
 from ml_connector.domain import UNSET, Entity, Instant, Kind, Side, Version
 from ml_connector.flows import Flow
-from ml_connector.ports.state import AuditEntry, AuditRecord, Clash, Link, State
+from ml_connector.ports.state import DELETED, AuditEntry, AuditRecord, Clash, Link, State
 from ml_connector.sync import content
-from ml_connector.sync.decide import DELETED, drift_of
+from ml_connector.sync.decide import drift_of
 from ml_connector.sync.restore import WRITES
 
 PERSON: Final = "a person"

@@ -229,7 +229,7 @@ def _whose(held: "Held") -> str:
 
 
 def _show_drift(chapter: "Chapter") -> None:
-    from ml_connector.sync.decide import DELETED
+    from ml_connector.ports.state import DELETED
 
     if not chapter.drift:
         return
