@@ -85,6 +85,9 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
             continue
         earlier = evidence.pair.deeds[:number]
         far = OTHER[deed.side]
+        ids = {each.id for each in earlier if (each.side, each.kind, each.number) == (deed.side, deed.kind, deed.number)}
+        if len(ids) > 1:  # a number that came again takes the counterpart over: first contact, by its own rule
+            continue
         for path in deed.changed:
             mine = _last_set(earlier, deed.side, deed.id, path)
             if mine is None or mine.author != PERSON or met(evidence, flow, deed.id, deed.at):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ml_connector.domain import RemoteId, Side
+from ml_connector.domain import Kind, RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import AuditEntry, Link
 from ml_connector.simulation import both_ways
@@ -70,30 +70,30 @@ def _standings(evidence: Evidence, flow: Flow, record: Stands, wanted: Fields | 
     pair = evidence.pair
     if wanted is None:
         return ("skipped",)
-    missing = gone = False
+    missing = gone = again = False
     for kind, parent in record.parents:
         other = next(each for each in pair.flows if each.entity == kind)
         there = next(
             (link.right.id for link in evidence.links.get((other.name, parent), []) if link.right.id is not None), None
         )
+        number = next((deed.number for deed in pair.deeds if (deed.side, deed.kind, deed.id) == ("left", kind, parent)), "")
+        again |= _came_again(evidence, "left", kind, number)
         missing |= there is None
-        gone |= there is not None and there not in evidence.rights(other)
-    if missing:
-        return ("parked",)
+        gone |= any(deed.after is None and (deed.side, deed.number) == ("right", number) for deed in pair.deeds)
+    if missing:  # another parent of its number may have taken the counterpart over since
+        return ("parked", "agreed") if again else ("parked",)
     if pair.refused(flow, wanted):
         return ("rejected",)
-    if (
-        len(
-            {
-                deed.id
-                for deed in pair.deeds
-                if deed.side == "left" and deed.kind == flow.entity and deed.number == record.number
-            }
-        )
-        > 1
-    ):
+    if _came_again(evidence, "left", flow.entity, record.number):
         return ("agreed", "conflicted")  # a number that came again: whose the counterpart is, a person must say
-    return ("agreed", "rejected") if gone or (flow.target, record.number) in pair.stumbled else ("agreed",)
+    if gone:  # and while its parent is not there, the target takes it not
+        return ("agreed", "rejected", "parked")
+    return ("agreed", "rejected") if (flow.target, record.number) in pair.stumbled else ("agreed",)
+
+
+def _came_again(evidence: Evidence, side: Side, kind: Kind, number: str) -> bool:
+    """Whether several records of that side have had the number."""
+    return len({deed.id for deed in evidence.pair.deeds if (deed.side, deed.kind, deed.number) == (side, kind, number)}) > 1
 
 
 def _agrees(
