@@ -103,7 +103,7 @@ def _settled_by_rule(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
                 and each.author == PERSON
                 and path in each.changed
             ]
-            since = [each for each in theirs if agreed_at is None or each.at > agreed_at]
+            since = [each for each in theirs if agreed_at is None or each.at >= agreed_at]  # or in that very instant
             value = deed.before.get(path)
             if not since:
                 yield Broken(
