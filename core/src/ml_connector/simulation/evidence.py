@@ -114,5 +114,12 @@ def unheard(evidence: Evidence, flow: Flow, number: str) -> bool:
 
 
 def met(evidence: Evidence, flow: Flow, remote: RemoteId, at: datetime) -> bool:
-    """Whether the audit says that a create came upon what somebody had entered meanwhile: an upserting vendor's window."""
-    return any(entry.action == "adopted" and MET in entry.reason for entry in evidence.about(flow, remote) if entry.at >= at)
+    """Whether a create came upon what a person had entered meanwhile: an upserting vendor's window.
+
+    The audit says so, or, where the answer was lost as well, takes the record for ours.
+    """
+    told = [entry for entry in evidence.about(flow, remote) if entry.at >= at]
+    entered = any(deed.before is None and deed.author == PERSON for deed in evidence.deeds(flow, remote))
+    return any(entry.action == "adopted" and MET in entry.reason for entry in told) or (
+        entered and any(entry.action == "created" for entry in told)
+    )

@@ -253,10 +253,9 @@ def _gated(method: Any, process: Process, *, commits: bool = False) -> Any:
         if commits:
             return await process.commit(lambda: method(*args, **named))
         await process.touch()
-        answer = await method(*args, **named)
-        if method.__name__ == "check":
+        if method.__name__ == "check":  # from here to the wire: see ``touch``
             process.leaving.add(asyncio.current_task())
-        return answer
+        return await method(*args, **named)
 
     return once
 
