@@ -123,3 +123,17 @@ def met(evidence: Evidence, flow: Flow, remote: RemoteId, at: datetime) -> bool:
     return any(entry.action == "adopted" and MET in entry.reason for entry in told) or (
         entered and any(entry.action == "created" for entry in told)
     )
+
+
+def kept(evidence: Evidence, flow: Flow, deed: Deed, path: str) -> bool:
+    """Whether a person edited the field right after this write of ours, and the audit tells what the write had found.
+
+    If its answer was lost as well, nobody can know that it ever landed; what stood there before is told by the drift.
+    """
+    deeds = evidence.deeds(flow, deed.id)
+    later = next((each for each in deeds[deeds.index(deed) + 1 :] if path in each.changed), None)
+    return (later is not None and later.author == PERSON) and any(
+        entry.action == "drifted" and each == path and evidence.stood(path, found, (deed.before or {}).get(path))
+        for entry in evidence.about(flow, deed.id)
+        for each, _, found in changes(evidence, entry)
+    )

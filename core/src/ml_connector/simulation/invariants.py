@@ -12,7 +12,7 @@ from ml_connector.domain import Kind, RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import AuditEntry, Link
 from ml_connector.simulation import both_ways
-from ml_connector.simulation.evidence import Evidence, changes, met, unheard
+from ml_connector.simulation.evidence import Evidence, changes, kept, met, unheard
 from ml_connector.simulation.guarantees import (
     BLIND,
     DOUBLED,
@@ -185,12 +185,13 @@ def _blind(evidence: Evidence) -> Iterator[Broken]:
             continue
         for path in deed.changed:
             old, new = deed.before.get(path), deed.asked.get(path)
-            if not any(
+            told = any(
                 each == path and evidence.stood(path, after, new) and evidence.stood(path, before, old)
                 for entry in evidence.about(flow, deed.id)
                 if entry.at >= deed.at
                 for each, before, after in changes(evidence, entry)
-            ):
+            )
+            if not told and not kept(evidence, flow, deed, path):
                 yield Broken(
                     BLIND,
                     f"{deed.author} overwrote {path} of {deed.kind} {deed.number}, {old!r} with {new!r}, "
