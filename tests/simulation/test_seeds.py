@@ -5,18 +5,18 @@ import pytest
 from ml_connector.simulation import Make, memory_pair, shortest, verdict_on
 from ml_connector_adapters.runner.simulate import MEMORY, maker
 
-TWINS = "ifs-cloud:zoho-crm"
+PAIRS = (MEMORY, "ifs-cloud:zoho-crm", "ifs-cloud:pipedrive")
 SEEDS, BLOCK = 200, 25
 """Blocks spread over the workers of a parallel run."""
 
 
 @pytest.fixture(scope="module")
 def makers() -> dict[str, Make]:
-    return {pair: maker(pair) for pair in (MEMORY, TWINS)}
+    return {pair: maker(pair) for pair in PAIRS}
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
-@pytest.mark.parametrize("pair", [MEMORY, TWINS])
+@pytest.mark.parametrize("pair", PAIRS)
 def test_every_story_holds_the_guarantees(pair: str, first: int, makers: dict[str, Make]) -> None:
     for seed in range(first, first + BLOCK):
         verdict = verdict_on(makers[pair], seed)
@@ -24,7 +24,7 @@ def test_every_story_holds_the_guarantees(pair: str, first: int, makers: dict[st
             pytest.fail(str(shortest(makers[pair], verdict)), pytrace=False)
 
 
-@pytest.mark.parametrize("pair", [MEMORY, TWINS])
+@pytest.mark.parametrize("pair", PAIRS)
 def test_a_seed_tells_the_same_story_byte_for_byte(pair: str, makers: dict[str, Make]) -> None:
     for seed in range(5):
         one, other = verdict_on(makers[pair], seed), verdict_on(makers[pair], seed)
