@@ -4,7 +4,8 @@ import asyncio
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -134,6 +135,17 @@ class _Door(httpx.AsyncBaseTransport):
         return response
 
 
+@contextmanager
+def _jitter(seed: int) -> Iterator[None]:
+    """Clients made meanwhile draw their back-off from the seed: a story must be the same whenever it is played."""
+    drawn = http_client.Random  # type: ignore[attr-defined]
+    http_client.Random = partial(Random, seed)  # type: ignore[attr-defined, assignment]
+    try:
+        yield
+    finally:
+        http_client.Random = drawn  # type: ignore[attr-defined]
+
+
 class TwinPair:
     """An ERP's twin and a CRM's, connected by the recipe that the ERP's plugin ships; records are told by their numbers."""
 
@@ -160,7 +172,6 @@ class TwinPair:
 
     async def _prepare(self) -> None:
         """What ``ping --fix`` does once."""
-        http_client.Random = partial(Random, self._seed)  # type: ignore[attr-defined, assignment]  # back-off that comes again
         self.twins["left"].fill(self._records, self._records + 1, seed=self._seed)
         self.note("left", PERSON)
         for name, connection in self.connect(Process("setup")).items():
@@ -188,7 +199,8 @@ class TwinPair:
             tokens=ProcessTokens(self._tokens[side], process),
             transport=_Door(self, side, process),
         )
-        return configured.system.connect(configured.settings, host)
+        with _jitter(self._seed):
+            return configured.system.connect(configured.settings, host)
 
     def draws(self, random: Random) -> Step:
         if random.random() < 0.2:

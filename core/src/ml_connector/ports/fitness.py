@@ -8,6 +8,7 @@ import msgspec
 from ml_connector.domain import Kind
 
 Access: TypeAlias = Literal["read", "write"]
+Level: TypeAlias = Literal["ok", "warning", "unfit"]
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +22,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the fit report."""
 
-    level: Literal["ok", "warning", "unfit"]
+    level: Level
     about: str  # "token", "account", "account.extra.cost_center", "clock", "quota" …
     what: str
     fix: str = ""

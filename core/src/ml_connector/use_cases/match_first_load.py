@@ -186,9 +186,10 @@ async def _looked_up(ends: Ends, rows: Iterable[tuple[str, Proposal]]) -> tuple[
         elif row.decision in ("create", "skip") and not (row.left_id or row.right_id):
             mistakes.append(f"{place}: {row.decision} of what? Both ids are empty")
         elif row.decision in ("link", "skip"):
-            for side, one in (("left", row.left_id), ("right", row.right_id)):
-                if one:
-                    wanted[side][one] = place  # type: ignore[index]
+            if row.left_id:
+                wanted["left"][row.left_id] = place
+            if row.right_id:
+                wanted["right"][row.right_id] = place
     found: dict[tuple[Side, RemoteId], Record] = {}
     for side, ids in wanted.items():
         source: Source | None = ends.station(side).source

@@ -6,7 +6,7 @@ from typing import Final
 from ml_connector.domain import Kind
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.fitness import Finding, Need
+from ml_connector.ports.fitness import Finding, Level, Need
 from ml_connector_dynamics365_sales.api import Api
 from ml_connector_dynamics365_sales.children import Lines
 from ml_connector_dynamics365_sales.facts import Facts
@@ -72,9 +72,9 @@ class DynamicsFitness:
         skew = self._api.skew_s(self._clock.now().timestamp())
         if skew is None:
             return []
-        level = "ok" if abs(skew) <= SKEW_S else "warning" if abs(skew) <= self._settings.overlap_s else "unfit"
+        level: Level = "ok" if abs(skew) <= SKEW_S else "warning" if abs(skew) <= self._settings.overlap_s else "unfit"
         fix = "" if level == "ok" else "Set this machine's clock by a time server"
-        return [Finding(level=level, about="clock", what=f"{abs(skew):.0f} s apart from Dataverse's", fix=fix)]  # type: ignore[arg-type]
+        return [Finding(level=level, about="clock", what=f"{abs(skew):.0f} s apart from Dataverse's", fix=fix)]
 
     def _about_limits(self) -> list[Finding]:
         calls = self._settings.limits
@@ -143,9 +143,9 @@ class DynamicsFitness:
         if self._settings.changes == "poll":
             return []
         if not plan.definition.ChangeTrackingEnabled:
-            level = "unfit" if self._settings.changes == "track" else "warning"
+            level: Level = "unfit" if self._settings.changes == "track" else "warning"
             what = f"change tracking is off for {plan.table.name}: changes are polled, deletions are not told"
-            return [Finding(level=level, about=about, what=what, fix='Switch on "Track changes" in the table\'s properties')]  # type: ignore[arg-type]
+            return [Finding(level=level, about=about, what=what, fix='Switch on "Track changes" in the table\'s properties')]
         name = next((told.Name.lower() for told in plan.definition.Privileges if told.PrivilegeType == "Read"), "")
         read = (privileges or {}).get(name)
         if read is not None and read.Depth not in _GLOBAL:

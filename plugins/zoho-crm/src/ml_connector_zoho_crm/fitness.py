@@ -7,7 +7,7 @@ from typing import Any, Final
 from ml_connector.domain import Kind
 from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.fitness import Finding, Need
+from ml_connector.ports.fitness import Finding, Level, Need
 from ml_connector_adapters.http import Limiter
 from ml_connector_zoho_crm import coql
 from ml_connector_zoho_crm.api import NEW_FIELDS, Api, is_missing_right
@@ -94,9 +94,9 @@ class ZohoFitness:
         if self._api.vendor_time is None:
             return []
         skew = abs((parsedate_to_datetime(self._api.vendor_time) - self._clock.now()).total_seconds())
-        level = "ok" if skew <= SKEW_S else "warning" if skew <= self._settings.safety_lag_s else "unfit"
+        level: Level = "ok" if skew <= SKEW_S else "warning" if skew <= self._settings.safety_lag_s else "unfit"
         fix = "" if level == "ok" else "Set this machine's clock by a time server"
-        return [Finding(level=level, about="clock", what=f"{skew:.0f} s apart from Zoho's", fix=fix)]  # type: ignore[arg-type]
+        return [Finding(level=level, about="clock", what=f"{skew:.0f} s apart from Zoho's", fix=fix)]
 
     async def _about_kind(self, kind: Kind, needs: Sequence[Need]) -> list[Finding]:
         try:
