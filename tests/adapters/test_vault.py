@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import logging
+import socket
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -273,3 +275,14 @@ async def test_a_refresh_that_fails_lets_the_next_one_in_at_once(vault: Vault, s
             raise AuthRejected("refused")
     async with vault.refreshing("zoho"):
         assert state_clock.monotonic() == 0
+
+
+async def test_a_refresher_that_was_killed_on_this_host_holds_nobody_up(
+    vault: Vault, store: Store, state_clock: ManualClock
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    await store.leases.claim("refresh zoho", f"{socket.gethostname()}:{process.pid}:abc123", 60)
+    started = state_clock.now()
+    async with vault.refreshing("zoho"):
+        assert state_clock.now() == started

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 import msgspec
 
 from ml_connector.errors import AuthRejected, LeaseHeld
 from ml_connector.ports.secrets import Secret, Secrets, TokenRecord, Tokens
+from ml_connector_adapters.owner import is_dead, this_process
 from ml_connector_adapters.store import Store
 from ml_connector_adapters.store.engine import whole
 from ml_connector_adapters.store.keys import MasterKey
@@ -20,7 +20,7 @@ from ml_connector_adapters.store.keys import MasterKey
 _SECRET: Final = "secret"
 _TOKEN: Final = "token"
 _REFRESH_S: Final = 60.0
-"""How long a refresher may take; one that died holds the others up no longer than this."""
+"""How long a refresher may take; one that died on another host holds the others up no longer than this."""
 _LOOK_AGAIN_S: Final = 0.25
 
 _record_in: Final = msgspec.json.Decoder(TokenRecord)
@@ -105,15 +105,18 @@ class Vault:
 
     @asynccontextmanager
     async def refreshing(self, credential: str) -> AsyncIterator[None]:
-        """Our own tasks queue in order; other processes are waited for by looking at the lease row."""
+        """Our own tasks queue in order; other processes are waited for by looking at the lease row, dead ones of this host are not."""
         clock, row = self._db.clock, f"refresh {credential}"
         async with self._refreshers.setdefault(credential, asyncio.Lock()):
             while True:
                 try:
-                    lease = await self._leases.claim(row, uuid4().hex, _REFRESH_S)
+                    lease = await self._leases.claim(row, this_process(), _REFRESH_S)
                     break
-                except LeaseHeld:
-                    await clock.sleep(_LOOK_AGAIN_S)
+                except LeaseHeld as held:
+                    if is_dead(held.owner):
+                        await self._leases.bury(row, held.owner)
+                    else:
+                        await clock.sleep(_LOOK_AGAIN_S)
             try:
                 yield
             finally:

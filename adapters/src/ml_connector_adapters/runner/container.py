@@ -16,8 +16,8 @@ from ml_connector.system import Connection
 from ml_connector_adapters import telemetry as otel
 from ml_connector_adapters.clock import SystemClock
 from ml_connector_adapters.config import Workspace
+from ml_connector_adapters.owner import this_process
 from ml_connector_adapters.runner.host import ConnectionHost, ConnectionTokens
-from ml_connector_adapters.runner.owner import this_process
 from ml_connector_adapters.runner.worker import Worker
 from ml_connector_adapters.store import Store, open_store
 from ml_connector_adapters.vault import Vault

@@ -32,7 +32,7 @@ TERMS: Final = Counts.__struct_fields__
 say: Final = Console(stderr=True, highlight=False)
 
 EDITED: Final = {"account": 10, "order": 25}
-STORM_RATE: Final = 0.03
+STORM_RATE: Final = 0.02
 STORM: Final = (
     Fault("status", status=429, retry_after="1"),
     Fault("status", status=500),

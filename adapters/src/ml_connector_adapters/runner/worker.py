@@ -15,8 +15,8 @@ from ml_connector.sync.passage import Ends, Station, World
 from ml_connector.sync.way import ways
 from ml_connector.system import Connection
 from ml_connector.use_cases.run_flow import run_flow
+from ml_connector_adapters.owner import is_dead
 from ml_connector_adapters.runner.blame import BlamedSink, blamed_source, culprit
-from ml_connector_adapters.runner.owner import is_dead
 
 T = TypeVar("T")
 PAUSE_S: Final = 60.0

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from ml_connector_adapters.runner.owner import is_dead, this_process
+from ml_connector_adapters.owner import is_dead, this_process
 
 HERE = socket.gethostname()
 
