@@ -105,7 +105,7 @@ class Vault:
 
     @asynccontextmanager
     async def refreshing(self, credential: str) -> AsyncIterator[None]:
-        """Our own tasks queue in order; other processes are waited for by looking at the lease row, dead ones of this host are not."""
+        """Our own tasks queue in order; others are waited for by looking at the lease row, unless they are known to be dead."""
         clock, row = self._db.clock, f"refresh {credential}"
         async with self._refreshers.setdefault(credential, asyncio.Lock()):
             while True:
