@@ -165,13 +165,9 @@ class IfsOrderWrites(IfsOrders):
     cannot: Mapping[Ability, str] = {"amounts": "IFS computes the total from the lines"}
 
 
-class IfsNumberedOrders(IfsOrderWrites):
-    """Orders that IFS numbers itself, known by what the other side calls them."""
+class IfsNumbered(IfsOrders):
+    """Documents that IFS numbers itself, known by what the other side calls them."""
 
-    overrides: ClassVar[Mapping[str, object]] = {
-        **IfsStage.overrides,
-        "entities": {"order": {"create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
-    }
     clearable = "payment_terms"
 
     def key(self, n: int) -> Key:
@@ -182,12 +178,21 @@ class IfsNumberedOrders(IfsOrderWrites):
         return msgspec.structs.replace(told, number=UNSET, external_reference=told.number)
 
     def facts(self) -> Iterator[tuple[str, Mapping[str, object]]]:
-        for _, facts in self.twin.facts("order"):
+        for _, facts in self.twin.facts(self.kind):
             yield str(facts["external_reference"]), facts
 
 
-class IfsQuotes(IfsOrders):
-    """Quotations, known by the number that the other side gave them, which stands in ExternalRef."""
+class IfsNumberedOrders(IfsNumbered, IfsOrderWrites):
+    """Orders under IFS's numbers."""
+
+    overrides: ClassVar[Mapping[str, object]] = {
+        **IfsStage.overrides,
+        "entities": {"order": {"create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
+    }
+
+
+class IfsQuotes(IfsNumbered):
+    """Quotations."""
 
     kind = "quote"
     reads = ("GET", "/OrderQuotationSet")
@@ -201,10 +206,9 @@ class IfsQuotes(IfsOrders):
         "removing": "no action that cancels a quotation is known unless the user names one",
     }
     needed: ClassVar[Mapping[str, object]] = {}
-    clearable = "payment_terms"
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        record_id = f"Q-{n:05d}"
+        record_id = self.number(n)
         header = {"QuotationNo": record_id, "CustomerNo": "C-100", "CurrencyCode": "SEK", "ExternalRef": self.number(n)}
         self.twin.put("OrderQuotationSet", {**header, "CustomerPoNo": text or self.title(n), "Objstate": "Planned"})
         line: dict[str, Any] = {"QuotationNo": record_id, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}

@@ -43,4 +43,4 @@ def test_an_accepted_quote_becomes_an_order_that_names_it() -> None:
 def test_a_deal_asks_for_an_offer() -> None:
     quote = CONVERSIONS["deal", "quote"](Deal(number="D-7", amount=Money(Decimal(5), "EUR")))
     assert isinstance(quote, Quote)
-    assert (quote.number, quote.total) == ("D-7", Money(Decimal(5), "EUR"))
+    assert (quote.number, quote.external_reference, quote.total) == (UNSET, "D-7", Money(Decimal(5), "EUR"))

@@ -7,7 +7,7 @@ the process in simulations, and over a real socket in ``ml-connector demo`` and 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -160,4 +160,17 @@ class Twin(Protocol):
 
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """What the twin's own tables hold: (business number, canonical field path → value), read without any plugin code."""
+        ...
+
+
+@runtime_checkable
+class Desk(Protocol):
+    """What people do at a twin that goes back to the other side: for demos, of systems where people begin records."""
+
+    def enters(self, kind: str, *, customer: str = "") -> str:
+        """A person enters a record of the kind, of the customer with this number, with lines where it can; returns its id."""
+        ...
+
+    def moves(self, kind: str, number: str, stage: str) -> None:
+        """A person moves the record with this business number to a stage."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ml_connector.domain import UNSET, Address, Deal, Line, Money, Order, Price, PriceList, Quote, Ref
-from ml_connector.ports.sink import Conflict, Rejected, Unknown, Written
+from ml_connector.ports.sink import Conflict, Key, Rejected, Unknown, Written
 from ml_connector.twin import Fault
 
 
@@ -352,6 +352,22 @@ async def test_the_erps_number_is_also_the_number_that_people_see(dynamics: Call
     record = await world.read("order", theirs)
     assert record.entity.number is None
     assert record.entity.extra["ordernumber"].startswith("ORD-")
+    assert record.entity.external_reference == record.entity.extra["ordernumber"], (
+        "by this the ERP knows it until it has a number"
+    )
+    key = Key("external_reference", record.entity.external_reference)
+    assert [found.id for found in (await world.connection.sinks["order"].find([key]))[key]] == [theirs]
     numbered = await world.change("order", record, Order(number="100235"))
     assert isinstance(numbered, Written)
-    assert (await world.read("order", theirs)).entity.number == "100235"
+    record = await world.read("order", theirs)
+    assert (record.entity.number, record.entity.external_reference) == ("100235", UNSET)
+
+
+async def test_a_deal_that_nobody_numbers_is_known_by_its_own_id(dynamics: Callable[..., Any]) -> None:
+    world = dynamics(keys={"deal": "opportunityid"})
+    theirs = world.twin.insert_as_person("opportunity", name="Pumps")
+    assert (await world.read("deal", theirs)).entity.number == theirs
+    sink, known, strange = world.connection.sinks["deal"], Key("number", theirs), Key("number", "77")
+    found = await sink.find([known, strange])
+    assert ([record.id for record in found[known]], found[strange]) == ([theirs], [])
+    assert "number" not in await sink.accepts()

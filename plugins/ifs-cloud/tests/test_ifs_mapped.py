@@ -11,7 +11,7 @@ from ml_connector.ports.fitness import Need
 from ml_connector.ports.sink import Create, Key, Remove, Update, Written
 
 QUOTE = Quote(
-    number="D-1",
+    external_reference="D-1",
     customer=Ref("account", "C-1"),
     currency="SEK",
     valid_until=date(2026, 4, 30),
@@ -36,16 +36,17 @@ async def write(connection, kind, what):
 
 async def test_a_potential_order_becomes_a_quotation_under_its_own_number(twin, open_twin, read):
     connection = connected(open_twin, twin)
-    outcome = await write(connection, "quote", Create(key=Key("number", "D-1"), entity=QUOTE))
+    outcome = await write(connection, "quote", Create(key=Key("external_reference", "D-1"), entity=QUOTE))
     assert (outcome.created, outcome.id) == (True, "Q00001")
     record = await read(connection, "quote", "Q00001")
     assert record.version == outcome.version
-    for name in ("number", "customer", "currency", "valid_until"):
+    for name in ("external_reference", "customer", "currency", "valid_until"):
         assert getattr(record.entity, name) == getattr(QUOTE, name)
+    assert record.entity.number == "Q00001"
     assert (record.entity.status, record.entity.quoted_on) == ("Planned", date(2026, 1, 20))
     [line] = record.entity.lines
     assert (line.key, line.sku, line.unit_price) == ("a", "P-100", Decimal("249.00"))
-    again = await write(connection, "quote", Create(key=Key("number", "D-1"), entity=QUOTE))
+    again = await write(connection, "quote", Create(key=Key("external_reference", "D-1"), entity=QUOTE))
     assert (again.id, again.created) == ("Q00001", False)
 
 
@@ -61,15 +62,15 @@ async def test_fields_go_where_the_settings_say(twin, open_twin, read):
     connection = connected(open_twin, twin, quote=quote)
     assert {"name", "lines"} <= await connection.sinks["quote"].accepts()
     assert not {"payment_terms", "status", "quoted_on"} & await connection.sinks["quote"].accepts()
-    entity = Quote(number="D-1", name="Pumps", customer=Ref("account", "C-1"), currency="SEK")
-    await write(connection, "quote", Create(key=Key("number", "D-1"), entity=entity))
+    entity = Quote(external_reference="D-1", name="Pumps", customer=Ref("account", "C-1"), currency="SEK")
+    await write(connection, "quote", Create(key=Key("external_reference", "D-1"), entity=entity))
     assert twin.rows("OrderQuotationSet")[0]["Cf_Title"] == "Pumps"
     assert (await read(connection, "quote", "Q00001")).entity.name == "Pumps"
 
 
 async def test_a_quotation_has_no_way_out_of_use_unless_it_is_named(twin, open_twin):
     connection = connected(open_twin, twin)
-    await write(connection, "quote", Create(key=Key("number", "D-1"), entity=QUOTE))
+    await write(connection, "quote", Create(key=Key("external_reference", "D-1"), entity=QUOTE))
     outcome = await write(connection, "quote", Remove(id="Q00001", version=None))
     assert (outcome.code, outcome.field) == ("NO_ACTION", "status")
 

@@ -356,9 +356,7 @@ def _told(side: Side, kind: Kind, facts: Mapping[str, object]) -> dict[str, Any]
 
 def _workspace(systems: tuple[str, str], recipe: str) -> Workspace:
     """The recipe's flows, between addresses where nobody listens: the twins are asked in process."""
-    ends = {
-        role: (system, make_twin(system), url) for role, system, url in zip(("from", "to"), systems, URLS.values(), strict=True)
-    }
+    twins = {system: (make_twin(system), url) for system, url in zip(systems, URLS.values(), strict=True)}
     with tempfile.TemporaryDirectory() as home:
-        write_config(Path(home), recipe, ends)
+        write_config(Path(home), recipe, twins)
         return load(Path(home) / "ml-connector.toml", discover().systems)[0]

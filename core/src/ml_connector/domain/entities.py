@@ -143,6 +143,7 @@ class Quote(_Document, frozen=True):
     contact: Unset[Ref] = UNSET
     deal: Unset[Ref] = UNSET
     customer_reference: Unset[str] = UNSET
+    external_reference: Unset[str] = UNSET  # what an outside system calls this quote
     quoted_on: Unset[dt.date] = UNSET
     valid_until: Unset[dt.date] = UNSET
     bill_to: Unset[Address] = UNSET

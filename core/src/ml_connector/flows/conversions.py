@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from ml_connector.domain import UNSET, Deal, Entity, Kind, Order, Quote
+from msgspec import UnsetType
+
+from ml_connector.domain import UNSET, Deal, Entity, Kind, Money, Order, Quote
 
 
 def order_to_deal(order: Entity) -> Deal:
@@ -34,6 +36,7 @@ def deal_to_order(deal: Entity) -> Order:
         number=deal.order_number,
         name=deal.name,
         description=deal.description,
+        currency=_currency(deal),
         total=deal.amount,
         customer=deal.account,
         contact=deal.contact,
@@ -70,20 +73,25 @@ def quote_to_order(quote: Entity) -> Order:
 
 
 def deal_to_quote(deal: Entity) -> Quote:
-    """A potential order: the offer that a deal asks for."""
+    """A potential order: the offer that a deal asks for. Its number is the ERP's to give, as that of an order is."""
     assert isinstance(deal, Deal)
     return Quote(
-        number=deal.number,
         name=deal.name,
         description=deal.description,
+        currency=_currency(deal),
         total=deal.amount,
         customer=deal.account,
         contact=deal.contact,
         customer_reference=deal.customer_reference,
+        external_reference=deal.number,
         valid_until=deal.closing_on,
         lines=deal.lines,
         extra=deal.extra,
     )
+
+
+def _currency(deal: Deal) -> str | UnsetType:
+    return deal.amount.currency if isinstance(deal.amount, Money) and deal.amount.currency else UNSET
 
 
 CONVERSIONS: Final[dict[tuple[Kind, Kind], Callable[[Entity], Entity]]] = {

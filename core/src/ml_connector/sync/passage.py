@@ -150,9 +150,9 @@ async def plan_out(flow: Flow, ends: Ends, world: World) -> Itinerary:
         sink = ends.station(way.far).sink
         assert sink is not None
         accepts[way.far] = await sink.accepts()
-        if strange := [field for field in flow.match if field not in accepts[way.far]]:
+        if not accepts[way.far].intersection(flow.match):  # others may only find records, such as numbers that the vendor gives
             raise ContractBroken(
-                f"{way.kind} has no place for {', '.join(strange)}, by which the flow matches",
+                f"{way.kind} has no place for {' or '.join(flow.match)}, by which the flow matches",
                 where=way.target,
                 fix=f"Match by another field (flows.{flow.name}.match), or create it: ml-connector ping {way.target} --fix",
             )

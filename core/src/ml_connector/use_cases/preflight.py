@@ -17,10 +17,10 @@ def needs_of(connection: str, flows: Iterable[Flow]) -> list[Need]:
 
     for flow in flows:
         for way in ways(flow):
-            if way.source == connection:
-                need(flow.kind(way.near), "read", frozenset(flow.match))
+            sets = frozenset(assignment.path for assignment in flow.sets)
+            if way.source == connection:  # keys are named in the target's terms: what is converted or set is not read as such
+                need(flow.kind(way.near), "read", frozenset(flow.match) - sets if flow.entity == flow.target else frozenset())
             if way.target == connection:
-                sets = frozenset(assignment.path for assignment in flow.sets)
                 need(way.kind, "write", frozenset(flow.match) | sets | (flow.fields or frozenset()))
     return [Need(kind=kind, access=access, fields=fields) for (kind, access), fields in found.items()]
 

@@ -156,7 +156,7 @@ class DynamicsFitness:
     def _about_columns(self, plan: Plan, needs: Sequence[Need]) -> list[Finding]:
         findings = []
         for need in needs:
-            there = plan.accepts if need.access == "write" else plan.tells
+            there = plan.accepts | plan.given if need.access == "write" else plan.tells
             for field in sorted(need.fields):
                 name = field if field.startswith("extra.") else field.partition(".")[0]
                 if name in there or name in ("number", "extra"):
@@ -245,7 +245,7 @@ class DynamicsFitness:
 
     def _lacks_key(self, plan: Plan) -> bool:
         """Quotes have no key: their revisions share a number. Leads and others have one where the column is there."""
-        return plan.kind != "quote" and plan.key in plan.attributes and _key_over(plan) is None
+        return plan.kind != "quote" and plan.key != plan.id and plan.key in plan.attributes and _key_over(plan) is None
 
     def _missing(self, plan: Plan, needs: Sequence[Need]) -> list[tuple[str, str, int]]:
         """Table, column and length of what is to be made, the key first."""

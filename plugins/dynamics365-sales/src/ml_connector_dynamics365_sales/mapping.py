@@ -255,7 +255,9 @@ ENTITY_SETS: Final = {
 }
 """Logical name → entity set, of what lookups are bound to."""
 KINDS: Final[tuple[Kind, ...]] = ("product", "price_list", "account", "contact", "quote", "order", "deal")
-FIXED: Final = frozenset({"ordernumber", "quotenumber"})
+EXTERNAL: Final = "external_reference"
+ORDER_NUMBER: Final = "ordernumber"
+FIXED: Final = frozenset({ORDER_NUMBER, "quotenumber"})
 """Numbers that may be given to a new record and never changed."""
 TABLE_OF: Final[dict[str, Kind]] = {**{table.name: table.kind for table in _TABLES}, "opportunity": "deal", "lead": "deal"}
 """Logical name → kind."""
@@ -269,7 +271,15 @@ def table_of(kind: Kind, settings: Settings) -> Table:
 
 
 def rows_of(kind: Kind, settings: Settings) -> list[Row]:
-    """The kind's rows with the key column first, and with the user's own places."""
-    rows = (Row(field="number", column=settings.key(kind)), *table_of(kind, settings).rows)
-    placed = (msgspec.structs.replace(row, column=settings.place(kind, row.field) or row.column) for row in rows)
+    """The kind's rows with the key column first, and with the user's own places.
+
+    The key may be the table's own id: then nobody gives such records numbers. Where the ERP's number of an order stands in a
+    column of its own, Dynamics' number is its external reference, by which the ERP knows an order that it has not numbered yet.
+    """
+    table, key = table_of(kind, settings), settings.key(kind)
+    rows = (Row(field="number", column=key, read_only=key == f"{table.name}id"), *table.rows)
+    placed = [msgspec.structs.replace(row, column=settings.place(kind, row.field) or row.column) for row in rows]
+    if key != ORDER_NUMBER:
+        own = Row(field=EXTERNAL, column=ORDER_NUMBER, read_only=True)
+        placed = [own if row.field == EXTERNAL and row.column is None else row for row in placed]
     return [row for row in placed if row.column is not None]

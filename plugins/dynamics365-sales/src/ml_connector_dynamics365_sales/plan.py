@@ -25,7 +25,7 @@ from ml_connector_dynamics365_sales.convert import (
     text,
 )
 from ml_connector_dynamics365_sales.facts import Facts
-from ml_connector_dynamics365_sales.mapping import ENTITY_SETS, FIXED, Row, rows_of, table_of
+from ml_connector_dynamics365_sales.mapping import ENTITY_SETS, EXTERNAL, FIXED, ORDER_NUMBER, Row, rows_of, table_of
 from ml_connector_dynamics365_sales.settings import Settings
 from ml_connector_dynamics365_sales.wire import ETAG, TARGET, Attribute, Definition, Vendor
 
@@ -86,7 +86,8 @@ class Plan:
         return {"decimal": DECIMAL, "int": INTEGER, "bool": BOOLEAN}.get(row.type) or text(attribute)
 
     def _customs(self) -> dict[str, Codec]:
-        chosen, named, taken = self.settings.custom_fields, self.settings.extra_columns, set(self.columns.values())
+        chosen, named = self.settings.custom_fields, self.settings.extra_columns
+        taken = {row.column for row in self.rows if not row.read_only}
         found: dict[str, Codec] = {}
         for name, attribute in self.attributes.items():
             ours = attribute.IsCustomAttribute and not name.endswith("_base") and (chosen is None or name in chosen)
@@ -121,6 +122,11 @@ class Plan:
         if "transactioncurrencyid" in self.attributes:
             wanted.append("_transactioncurrencyid_value")
         return tuple(dict.fromkeys([*wanted, *self._extras]))
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Keys that Dynamics gives out itself: they find records and are never written."""
+        return frozenset((EXTERNAL,) if self.columns.get(EXTERNAL) == ORDER_NUMBER else ())
 
     @property
     def expand(self) -> str:
@@ -191,6 +197,8 @@ class Plan:
             values |= _address(place.field, place.lines, place.parts, row)
         if self.kind in ("order", "quote"):
             self._one_customer(values)
+        if values.get("number") and EXTERNAL in self.given:
+            values.pop(EXTERNAL, None)  # the ERP has numbered it, and Dynamics' own number is no news to anybody
         values |= self._read_state(row)
         extras = self._read_extras(row, warnings)
         if extras:

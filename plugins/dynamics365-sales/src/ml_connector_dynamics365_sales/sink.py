@@ -11,7 +11,7 @@ from ml_connector.errors import AnswerLost, RecordRejected
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Conflict, Key, Outcome, SinkLimits, Write, Written
 from ml_connector_adapters.http import odata
-from ml_connector_dynamics365_sales.api import Api, address, keyed, row_of, speakable
+from ml_connector_dynamics365_sales.api import Api, address, is_id, keyed, row_of, speakable
 from ml_connector_dynamics365_sales.bulk import Bulk
 from ml_connector_dynamics365_sales.documents import Documents
 from ml_connector_dynamics365_sales.jobs import HALF, STOPS, Job, job_for, outcomes, own_id
@@ -232,15 +232,20 @@ async def tell_conflicts(api: Api, plan: Plan, jobs: Sequence[Job]) -> None:
 
 async def rows_by_value(api: Api, plan: Plan, column: str, values: Sequence[str]) -> dict[str, list[Vendor]]:
     """Folded value → rows that have it, children included. Of a revised quote only its latest revision is told."""
-    wanted = list(dict.fromkeys(value for value in values if value.strip()))
+    wanted = list(dict.fromkeys(value for value in values if value.strip() and (column != plan.id or is_id(value))))
     found: dict[str, list[Vendor]] = {}
     for start in range(0, len(wanted), VALUES):
-        where = odata.either(*(odata.eq(column, value) for value in wanted[start : start + VALUES]))
+        where = odata.either(*(_is(plan, column, value) for value in wanted[start : start + VALUES]))
         rows = await api.rows(plan.entity_set, plan.select, where=where, expand=plan.expand)
         for row in await whole(api, plan, rows):
             if plan.kind != "quote" or row.get("statuscode") != REVISED:
                 found.setdefault(_folded(str(row[column])), []).append(row)
     return found
+
+
+def _is(plan: Plan, column: str, value: str) -> str:
+    """An id stands without quotes in a filter."""
+    return f"{column} eq {value}" if column == plan.id else odata.eq(column, value)
 
 
 def _folded(value: str) -> str:

@@ -190,7 +190,6 @@ class Quotes(Mapped, frozen=True, kw_only=True):
     entity_type: str = "OrderQuotation"
     key: Field = Field(name="QuotationNo")
     created_field: Field | None = Field(name="DateEntered", edm="date")
-    number_field: str | None = "ExternalRef"
     read_only: tuple[str, ...] = ("status", "quoted_on", "company")
     lines: Lines | None = Lines(
         set="OrderQuotationLineSet",
@@ -210,6 +209,7 @@ class Quotes(Mapped, frozen=True, kw_only=True):
         "customer": "CustomerNo",
         "currency": "CurrencyCode",
         "customer_reference": "CustomerPoNo",
+        "external_reference": "ExternalRef",
         "payment_terms": "PayTermId",
         "site": "Contract",
         "company": "Company",

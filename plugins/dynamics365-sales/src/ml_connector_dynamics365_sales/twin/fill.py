@@ -1,6 +1,7 @@
 """A furnished environment, made-up records for demos and simulations, people's edits, and facts in canonical words."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -164,6 +165,32 @@ def edit(twin: "DynamicsTwin", kind: str, count: int, seed: int) -> list[str]:
         column = {"account": "telephone1", "contact": "telephone1"}.get(kind, "description")
         twin.edit_as_person(table, row.id, **{column: told})
     return [str(row.values[number]) for row in chosen]
+
+
+def enters(twin: "DynamicsTwin", kind: str, customer: str) -> str:
+    """What Sam enters: an account, or an order or an opportunity with a line of a product that is sold here."""
+    env, table = twin.env, TABLES[kind][0]
+    if kind == "account":
+        return twin.insert_as_person("account", name="Newcomer & Sons", telephone1="+47 22 100200")
+    buyer = next(row.id for row in env.rows["account"].values() if row.values.get("accountnumber") == customer)
+    unit = next(row.id for row in env.rows["uom"].values() if row.values.get("isschedulebaseuom"))
+    soon = twin.clock.now() + timedelta(days=14)
+    more = {"estimatedvalue": Decimal(25)} if kind == "deal" else {"requestdeliveryby": f"{soon:%Y-%m-%d}T11:00:00Z"}
+    made = twin.insert_as_person(table, name="A pump to start with", customerid=buyer, **more)
+    sold = next((row.id for row in env.rows["product"].values() if row.values.get("statecode") == 0), None)
+    item = {"productid": sold, "uomid": unit} if sold else {"isproductoverridden": True, "productdescription": "Pump"}
+    price = {"ispriceoverridden": True} if sold else {}
+    line, parent = _LINES[kind]
+    twin.insert_as_person(line, **{parent: made}, **item, **price, quantity=Decimal(2), priceperunit=Decimal("12.50"))
+    return made
+
+
+def moves(twin: "DynamicsTwin", kind: str, number: str, stage: str) -> None:
+    table, own = TABLES[kind]
+    row = next(
+        row for row in twin.env.rows[table].values() if number in (row.values.get(_GIVEN.get(kind, "")), row.values.get(own))
+    )
+    twin.edit_as_person(table, row.id, statuscode=int(stage))
 
 
 def facts(env: Environment, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -89,6 +89,14 @@ class DynamicsTwin(Dataverse):
         """Change ``count`` records of a kind ("account", "order" …) as a person would; returns their business numbers."""
         return fill.edit(self, kind, count, seed)
 
+    def enters(self, kind: str, *, customer: str = "") -> str:
+        """Sam enters a record of the kind, of the account with this number; orders and deals with a line. Returns its id."""
+        return fill.enters(self, kind, customer)
+
+    def moves(self, kind: str, number: str, stage: str) -> None:
+        """Sam gives the order another status reason, by its number over there."""
+        fill.moves(self, kind, number, stage)
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(business number, canonical field path → value) of every record of the kind."""
         return fill.facts(self.env, kind)

@@ -247,7 +247,7 @@ class IfsTwin:
         return [str(row.key[0]) for row in chosen]
 
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-        return {"account": facts.accounts, "order": facts.orders, "quote": facts.quotes, "deal": facts.deals}[kind](self._db)
+        return facts.OF[kind](self._db)
 
     def put(self, set_name: str, row: Mapping[str, object]) -> Row:
         """Store a row as the database would hold it; only its key must be complete. ``set_name`` may be a navigation's name."""

@@ -1,16 +1,18 @@
 """What the twin's tables say about a customer or an order, told in canonical field names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from typing import Final, TypeAlias
 
 from ml_connector_ifs_cloud.twin.business import COMPANY, order_total
 from ml_connector_ifs_cloud.twin.fill import METHODS
 from ml_connector_ifs_cloud.twin.tables import Database, Row
 
+Told: TypeAlias = Iterator[tuple[str, Mapping[str, object]]]
 _USES = {"billing": "Document", "shipping": "Delivery"}
 
 
-def accounts(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
+def accounts(db: Database) -> Told:
     customer = db.model.types["CustomerInfo"]
     for row in list(db.tables["CustomerInfo"].in_key_order):
         facts: dict[str, object] = {
@@ -33,7 +35,7 @@ def accounts(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
         yield str(row.key[0]), facts
 
 
-def orders(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
+def orders(db: Database) -> Told:
     for row in list(db.tables["CustomerOrder"].in_key_order):
         wanted = row.values.get("WantedDeliveryDate")
         yield (
@@ -55,14 +57,13 @@ def orders(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
         )
 
 
-def quotes(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """By the number that another system gave, where there is one."""
+def quotes(db: Database) -> Told:
     for row in list(db.tables["OrderQuotation"].in_key_order):
         expires = row.values.get("ExpirationDate")
         yield (
-            str(row.values.get("ExternalRef") or row.key[0]),
+            str(row.key[0]),
             {
-                "id": row.key[0],
+                "external_reference": row.values.get("ExternalRef"),
                 "status": row.values.get("Objstate"),
                 "customer": row.values.get("CustomerNo"),
                 "currency": row.values.get("CurrencyCode"),
@@ -74,7 +75,7 @@ def quotes(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
         )
 
 
-def deals(db: Database) -> Iterator[tuple[str, Mapping[str, object]]]:
+def deals(db: Database) -> Told:
     for row in list(db.tables["BusinessOpportunity"].in_key_order):
         wanted = row.values.get("WantedDeliveryDate")
         yield (
@@ -126,3 +127,17 @@ def _address(db: Database, customer: Row, use: str) -> dict[str, object]:
 def _of_company(db: Database, customer: Row, navigation: str) -> Row | None:
     rows = db.children(db.model.types["CustomerInfo"], customer, navigation)
     return next((row for row in rows if row.key[0] == COMPANY), None)
+
+
+def products(db: Database) -> Told:
+    for row in list(db.tables["SalesPart"].in_key_order):
+        yield str(row.key[1]), {"name": row.values.get("CatalogDesc"), "list_price": row.values.get("ListPrice")}
+
+
+OF: Final[dict[str, Callable[[Database], Told]]] = {
+    "account": accounts,
+    "order": orders,
+    "quote": quotes,
+    "deal": deals,
+    "product": products,
+}

@@ -92,6 +92,25 @@ def edit(company: Company, kind: str, count: int, seed: int) -> list[str]:
     return numbers
 
 
+def enters(company: Company, kind: str, customer: str) -> str:
+    """What a person enters: an organization, or a deal of one."""
+    body: Row = {"name": "Newcomer & Sons"}
+    if kind == "deal":
+        organizations = company.tables[PLURALS["account"]].living()
+        buyer = next(row["id"] for row in organizations if number(company, "account", row) == customer)
+        body = {"title": "A pump to start with", "value": Decimal("25.00"), "currency": "EUR", "org_id": buyer}
+    return str(company.create(PLURALS[kind], body, PERSON, "app")["id"])
+
+
+def moves(company: Company, kind: str, key: str, stage: str) -> None:
+    plural = PLURALS[kind]
+    row = next(row for row in company.tables[plural].living() if number(company, kind, row) == key)
+    own = next(
+        each["id"] for each in company.stages.values() if (each["pipeline_id"], each["name"]) == (row["pipeline_id"], stage)
+    )
+    company.change(plural, row["id"], {"stage_id": own}, PERSON, "app")
+
+
 def _edits(company: Company, random: Random, kind: str, row: Row) -> Row:
     if kind == "account":
         return random.choice([{"website": f"https://www.new-{random.randint(1, 9999)}.com"}, {"address": _address(random)}])

@@ -112,6 +112,14 @@ class PipedriveTwin(PipedriveServer):
         """Change ``count`` records of a kind ("account", "deal" …) as a person would; returns their business numbers."""
         return fill.edit(self.company, kind, count, seed)
 
+    def enters(self, kind: str, *, customer: str = "") -> str:
+        """A person enters a record of the kind, a deal of the organization with this ERP key; returns its id."""
+        return fill.enters(self.company, kind, customer)
+
+    def moves(self, kind: str, number: str, stage: str) -> None:
+        """A person drags the deal with this ERP key to a stage of its pipeline."""
+        fill.moves(self.company, kind, number, stage)
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(ERP key, or the name where none is set, canonical field path → value) of every record of the kind."""
         return fill.facts(self.company, kind)

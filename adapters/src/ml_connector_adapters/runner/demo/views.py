@@ -1,0 +1,113 @@
+"""What one side should hold of the other's records, by rules written down here and not taken from the engine."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ml_connector.twin import Twin
+
+Facts: TypeAlias = dict[str, Mapping[str, object]]
+"""Business number → what stands there."""
+COMPARED: Final = ("account", "contact", "vendor", "product", "order", "purchase_order", "invoice")
+CENTS: Final = Decimal("0.05")
+"""How far apart amounts may be that each system adds up and rounds by itself."""
+
+
+class Strand(msgspec.Struct, frozen=True, kw_only=True):
+    """One flow of the recipe, as the demo needs it: from which twin to which."""
+
+    name: str
+    source: Twin
+    target: Twin
+    entity: str
+    shown: str  # the kind that the target keeps of it
+    two_way: bool = False
+    updates: bool = False  # it makes nothing at the target
+    stages: Mapping[str, str] = {}  # order_stage: the source's status → the target's stage
+    moves: Mapping[str, str] = {}  # stage_status: the source's stage → the target's status
+
+    def wanted(self) -> Facts:
+        """What the target should hold, in all the names that a system may tell of."""
+        return {number: told for number, facts in self.source.facts(self.entity) if (told := self._view(facts)) is not None}
+
+    def held(self) -> Facts:
+        return dict(self.target.facts(self.shown))
+
+    def _view(self, facts: Mapping[str, object]) -> Mapping[str, object] | None:
+        if self.entity == "account":
+            if facts.get("category", "Customer") != "Customer":
+                return None
+            return {**facts, "Tax_ID": facts.get("tax_id"), "Payment_Terms": facts.get("payment_terms")}
+        if self.entity != "order":
+            return facts
+        reference = facts.get("customer_reference")
+        told = {
+            "amount": facts["amount"],
+            "currency": facts["currency"],
+            "account": facts["customer"],
+            "closing_on": facts["wanted_on"],
+            "wanted_on": facts["wanted_on"],
+            "Region": facts.get("region"),
+            "customer_reference": reference,
+            "Customer_Reference": reference,
+            "lines": facts["lines"],
+        }
+        if self.stages:
+            told["stage"] = self.stages.get(str(facts["status"])) or self.stages["InFulfilment"]
+        return told
+
+
+def strands(recipe: Mapping[str, Any], twins: Mapping[str, Twin]) -> list[Strand]:
+    """The recipe's flows in their order; ``twins`` by system."""
+    systems = {name: twins[connection["system"]] for name, connection in recipe["connections"].items()}
+    tables = recipe.get("tables", {})
+    return [
+        Strand(
+            name=name,
+            source=systems[source],
+            target=systems[target],
+            entity=flow["entity"],
+            shown=flow.get("as", flow["entity"]),
+            two_way="between" in flow,
+            updates=flow.get("writes") == "update",
+            stages=tables.get("order_stage", {}) if flow["entity"] == "order" else {},
+            moves=tables.get("stage_status", {}) if flow.get("writes") == "update" else {},
+        )
+        for name, flow in recipe["flows"].items()
+        for source, target in [flow.get("between") or (flow["from"], flow["to"])]
+    ]
+
+
+def differing(wanted: Facts, held: Facts) -> Iterator[str]:
+    """In words, where a record is told differently by name."""
+    for number, facts in wanted.items():
+        there = held.get(number, {})
+        for name in facts.keys() & there.keys():
+            if not same(facts[name], there[name]):
+                yield f"{number}.{name}: {facts[name]!r} → {there[name]!r}"
+
+
+def same(here: object, there: object) -> bool:
+    """Lines agree when each one's key, item, quantity and amount stand together in one row over there, which may have no key."""
+    if isinstance(here, tuple) and isinstance(there, (tuple, list)):
+        return len(here) == len(there) and all(any(_same_line(line, row) for row in there) for line in here)
+    one, other = _plain(here), _plain(there)
+    if isinstance(one, Decimal) and isinstance(other, Decimal):
+        return abs(one - other) <= CENTS
+    return one == other
+
+
+def _same_line(line: Sequence[object], row: Mapping[str, object]) -> bool:
+    told = line if row.get("key", "") is not None else line[1:]
+    return all(any(same(part, value) for value in row.values()) for part in told)
+
+
+def _plain(value: object) -> object:
+    """What both vendors can hold of a value: text without outer blanks, money in cents, nothing for empty."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, Decimal):
+        return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return value
