@@ -19,8 +19,8 @@ from ml_connector_adapters.plugins import discover
 from ml_connector_adapters.runner.twins import make_twin
 
 
-async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
-    """The whole story; 0 only if both sides agree in the end and every step kept its promise."""
+async def run_demo(left: str, right: str, records: int, *, keep: bool = False, thorough: bool = False) -> int:
+    """The whole story; 0 only if both sides agree in the end and every step kept its promise. See Story for ``thorough``."""
     from ml_connector_adapters.runner.demo.program import Program, say
     from ml_connector_adapters.runner.demo.story import Story
 
@@ -35,7 +35,7 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool) -> int:
             write_config(home, recipe, {system: (twin, urls[system]) for system, twin in twins.items()})
             told = ", ".join(f"[bold]{system}[/] twin at {url}" for system, url in urls.items())
             say.print(f"{told}, state in {home}")
-            return await Story(Program(home, tuple(twins.values())), twins, records, recipe).tell()
+            return await Story(Program(home, tuple(twins.values())), twins, records, recipe, thorough=thorough).tell()
     finally:
         if not keep:
             shutil.rmtree(home)

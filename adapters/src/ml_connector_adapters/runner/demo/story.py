@@ -31,10 +31,14 @@ class Over(Exception):
 
 class Story:
     """The steps between ``twins``, by system, ERP first. What people begin on the side that the recipe's first flow reads
-    is made up in bulk, edited and compared in full; what flows the other way is tried with single records.
+    is made up in bulk, edited and compared in full; what flows the other way is tried with single records. ``thorough``: the
+    program's own ``reconcile`` is run as well, which reads everything once more.
     """
 
-    def __init__(self, program: Program, twins: Mapping[str, Twin], records: int, recipe: str) -> None:
+    def __init__(
+        self, program: Program, twins: Mapping[str, Twin], records: int, recipe: str, *, thorough: bool = False
+    ) -> None:
+        self._thorough = thorough
         self._program, self._twins, self._records = program, list(twins.values()), records
         flows = strands(tomllib.loads(recipe), twins)
         self._first = flows[0].source
@@ -78,6 +82,8 @@ class Story:
             await self._ways_back()
         await self._storm()
         await self._compare()
+        if self._thorough:
+            await self._reconcile()
         await self._tell_one()
         code, told = await self._program.run("audit", "verify")
         self._must(code == 0, f"the audit does not verify: {told}")
@@ -102,7 +108,7 @@ class Story:
         touched = {flow.name: set(flow.source.edit(flow.entity, counts[flow.name], seed=1)) for flow in self._edited}
         news = self._wanted()
         await self._sync()
-        after, refused = self._holdings(), await self._refused()
+        after, refused = self._holdings(), await self._refused("parked")
         for flow in self._edited:
             was, now = before[flow.name], after[flow.name]
             arrived = {number for number, facts in now.items() if was.get(number) != facts}
@@ -200,13 +206,15 @@ class Story:
         for twin in self._twins:
             twin.faults.calm()
 
-    async def _refused(self) -> dict[str, str]:
-        """Records that a vendor refuses for good, by number, with its words: an order that is closed there, say."""
-        _, told = await self._program.run("failures", "list", "--cause", "rejected", "--json")
-        refused = {each["number"]: each["trouble"]["reason"] for each in json.loads(told)}
-        for number, words in refused.items():
-            say.print(f"set aside: {number}: {words[:100]}", markup=False)
-        return refused
+    async def _refused(self, *more: str) -> dict[str, str]:
+        """Records that a vendor refuses for good, by number, with its words: an order that is closed there, say. ``more``:
+        those of these standings too.
+        """
+        _, told = await self._program.run("failures", "list", "--json")
+        set_aside = [each for each in json.loads(told) if each["standing"] in ("rejected", *more)]
+        for each in set_aside:
+            say.print(f"{each['standing']}: {each['number']}: {each['trouble']['reason'][:100]}", markup=False)
+        return {each["number"]: each["trouble"]["reason"] for each in set_aside}
 
     async def _compare(self) -> None:
         """Every record on both sides, from the twins' own tables."""
@@ -220,6 +228,14 @@ class Story:
             apart = list(differing({number: facts for number, facts in wanted.items() if number not in refused}, held))
             self._report(kind, "differing", apart)
             say.print(f"{kind}: {len(wanted):,} here, {len(held):,} there, {len(apart)} differ")
+
+    async def _reconcile(self) -> None:
+        """The program's own comparison comes to the same."""
+        refused = await self._refused()
+        for flow in self._flows:
+            code, told = await self._program.run("reconcile", flow.name, "--json")
+            found = [line for line in told.splitlines() if json.loads(line).get("number") not in refused]
+            self._must(code == 0 or not found, f"reconcile {flow.name} finds {found[:3]}")
 
     def _report(self, kind: str, fault: str, found: Iterable[str]) -> None:
         found = sorted(found)
