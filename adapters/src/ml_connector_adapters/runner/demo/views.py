@@ -90,7 +90,7 @@ def differing(wanted: Facts, held: Facts) -> Iterator[str]:
 
 
 def same(here: object, there: object) -> bool:
-    """Lines agree when each one's key, item, quantity and amount stand together in one row over there, which may have no key."""
+    """Lines agree when each one's key, item, quantity and amount stand together in one row, which may lack the key."""
     if isinstance(here, tuple) and isinstance(there, (tuple, list)):
         return len(here) == len(there) and all(any(_same_line(line, row) for row in there) for line in here)
     one, other = _plain(here), _plain(there)

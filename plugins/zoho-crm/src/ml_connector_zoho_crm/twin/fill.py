@@ -6,7 +6,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from ml_connector_zoho_crm.twin.org import Org
+from ml_connector_zoho_crm.twin.org import Org, RowChange
 from ml_connector_zoho_crm.twin.schema import Field
 from ml_connector_zoho_crm.twin.table import Row, Table
 
@@ -46,6 +46,8 @@ CITIES = (
     ("Lyon", "69001", "France"),
     ("Pune", "411001", "India"),
 )
+GIVEN = ("Alma", "Bo", "Carla", "Deniz", "Eva", "Farid", "Greta", "Hiro")
+FAMILY = ("Berg", "O'Connor", "Núñez", "Çelik", "Hägg", "de Vries", "Ito")
 OPEN_STAGES = ("Qualification", "Needs Analysis", "Value Proposition", "Negotiation/Review", "Closed Won")
 _ACCOUNT = {
     "name": "Account_Name",
@@ -64,13 +66,16 @@ _ACCOUNT = {
         }.items()
     },
 }
+_CONTACT = {"first_name": "First_Name", "last_name": "Last_Name", "email": "Email", "phone": "Phone"}
 
 
 def fill(org: Org, accounts: int, orders: int, seed: int) -> None:
-    """Accounts with awkward names among them, then deals that point to them, all entered by a person."""
+    """Accounts with awkward names among them, a contact at every other, then deals that point to them, entered by a person."""
     random, table, deals = Random(seed), org.tables["Accounts"], org.tables["Deals"]
     first = len(table.rows)
     ids = [org.insert(table, _account(random, first + at), {}, org.person.id) for at in range(accounts)] or list(table.rows)
+    for at, account in enumerate(ids[::2], len(org.tables["Contacts"].rows)):
+        org.insert(org.tables["Contacts"], _contact(random, at, account), {}, org.person.id)
     today = org.now().date()
     for at in range(len(deals.rows), len(deals.rows) + orders):
         org.insert(deals, _deal(random, at, ids, today), {}, org.person.id)
@@ -94,6 +99,17 @@ def _account(random: Random, at: int) -> Row:
     if random.random() < 0.3:
         row |= {"Shipping_Street": f"Gate {random.randint(1, 9)}\nDock B", "Shipping_City": city, "Shipping_Country": country}
     return row
+
+
+def _contact(random: Random, at: int, account: str) -> Row:
+    given, family = random.choice(GIVEN), random.choice(FAMILY)
+    return {
+        "First_Name": given,
+        "Last_Name": family,
+        "Email": f"{given}.{at}@example.com".lower(),
+        "Phone": f"+44 113 {random.randint(100000, 999999)}",
+        "Account_Name": account,
+    }
 
 
 def _deal(random: Random, at: int, accounts: list[str], today: date) -> Row:
@@ -132,6 +148,33 @@ def _changes(random: Random, kind: str, row: Row) -> Row:
     return {"Description": f"Checked {random.randint(1, 9999)}"}
 
 
+def enters(org: Org, kind: str, customer: str) -> str:
+    """What Sam enters: an account or a contact, a deal, or a sales order with a line of a product that stands here."""
+    accounts = org.tables["Accounts"]
+    if kind == "account":
+        return org.insert(accounts, {"Account_Name": "Newcomer & Sons", "Phone": "+46 18 100200"}, {}, org.person.id)
+    buyer = next((one for one, row in accounts.rows.items() if number(accounts, row) == customer), None)
+    soon = (org.now().date() + timedelta(days=14)).isoformat()
+    rows: dict[str, Row] = {
+        "contact": {"Last_Name": "Newcomer", "Email": "newcomer@example.com"},
+        "deal": {"Deal_Name": "A pump to start with", "Stage": "Qualification", "Amount": Decimal(25), "Closing_Date": soon},
+        "order": {"Subject": "A pump to start with", "Due_Date": soon},
+    }
+    lines: dict[str, list[RowChange]] = {}
+    if kind == "order":
+        product = next(iter(org.tables["Products"].rows))
+        item = {"Product_Name": product, "Quantity": Decimal(2), "List_Price": Decimal("12.50")}
+        lines = {"Ordered_Items": [RowChange(None, item)]}
+    table = org.tables[MODULES[kind]]
+    return org.insert(table, {**rows[kind], "Account_Name": buyer}, lines, org.person.id)
+
+
+def moves(org: Org, kind: str, wanted: str, stage: str) -> None:
+    table = org.tables[MODULES[kind]]
+    one = next(one for one, row in table.rows.items() if number(table, row) == wanted)
+    org.change(table, one, {"Stage" if kind == "deal" else "Status": stage}, {}, org.person.id)
+
+
 def key_field(table: Table) -> Field | None:
     """The field that carries the ERP's key: the custom one that is external or unique."""
     return next((field for field in table.module.fields.values() if field.custom and field.distinct), None)
@@ -152,6 +195,9 @@ def facts(org: Org, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         told: dict[str, object] = {"id": record_id}
         if kind == "account":
             told |= {ours: row.get(theirs) for ours, theirs in _ACCOUNT.items()}
+        elif kind == "contact":
+            told |= {ours: row.get(theirs) for ours, theirs in _CONTACT.items()}
+            told["account"] = _value(org, table.module.fields["Account_Name"], row)
         elif kind == "deal":
             told |= _deal_facts(org, table, row)
         else:

@@ -145,6 +145,17 @@ class ZohoTwin(ZohoServer):
         self.watch.flush()
         return numbers
 
+    def enters(self, kind: str, *, customer: str = "") -> str:
+        """Sam enters a record of the kind, of the account with this ERP key; returns its id."""
+        record_id = fill.enters(self.org, kind, customer)
+        self.watch.flush()
+        return record_id
+
+    def moves(self, kind: str, number: str, stage: str) -> None:
+        """Sam moves the deal, or the order, with this ERP key to a stage."""
+        fill.moves(self.org, kind, number, stage)
+        self.watch.flush()
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(ERP key, or the name where none is set, canonical field path → value) of every record of the kind."""
         return fill.facts(self.org, kind)
