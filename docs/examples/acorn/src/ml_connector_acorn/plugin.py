@@ -1,5 +1,6 @@
 """The hook and the settings. What is heavy is imported when a connection is made."""
 
+from importlib.resources import files
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -36,7 +37,14 @@ def twin() -> Twin:
 
 
 SPEC = SystemSpec(
-    name="acorn", title="Acorn", settings=Settings, connect=connect, reads=("account",), writes=("account",), twin=twin
+    name="acorn",
+    title="Acorn",
+    settings=Settings,
+    connect=connect,
+    reads=("account",),
+    writes=("account",),
+    twin=twin,
+    recipes={"ifs-cloud": (files("ml_connector_acorn") / "recipes" / "ifs-cloud.toml").read_text(encoding="utf-8")},
 )
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
@@ -128,7 +129,8 @@ class AcornTwin:
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         for row in self.customers.values():
             if not row["deleted"]:
-                yield row["number"], dict(row)
+                limit = row["credit_limit"]
+                yield row["number"], {**row, "credit_limit": None if limit is None else Decimal(limit)}
 
 
 def _too_long() -> TwinResponse:
