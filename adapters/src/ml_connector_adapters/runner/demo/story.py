@@ -90,18 +90,15 @@ class Story:
         say.print(told.strip())
 
     async def _prepare(self) -> None:
-        first, *others = [secret for twin in self._twins for secret in twin.secrets().items()]
-        await self._keep(*first)  # which makes the state
-        await asyncio.gather(*(self._keep(name, value) for name, value in others))
+        for twin in self._twins:
+            for name, value in twin.secrets().items():
+                code, _ = await self._program.run("secrets", "set", name, stdin=value)
+                if code != 0:
+                    raise Over(f"the secret {name} was not kept")
         code, told = await self._program.run("ping", "--fix")
         say.print(told.strip(), markup=False)
         if code != 0:
             raise Over("a system is not fit")
-
-    async def _keep(self, name: str, value: str) -> None:
-        code, _ = await self._program.run("secrets", "set", name, stdin=value)
-        if code != 0:
-            raise Over(f"the secret {name} was not kept")
 
     async def _edits(self) -> None:
         counts = dict(zip([flow.name for flow in self._edited], EDITED, strict=False))
