@@ -151,8 +151,10 @@ def _changes(random: Random, kind: str, row: Row) -> Row:
 def enters(org: Org, kind: str, customer: str) -> str:
     """What Sam enters: an account or a contact, a deal, or a sales order with a line of a product that stands here."""
     accounts = org.tables["Accounts"]
-    if kind == "account":
-        return org.insert(accounts, {"Account_Name": "Newcomer & Sons", "Phone": "+46 18 100200"}, {}, org.person.id)
+    if kind == "account":  # Sam knows the number that it shall have in the ERP
+        key = key_field(accounts)
+        told: Row = {key.api_name: "NEW001"} if key else {}
+        return org.insert(accounts, {"Account_Name": "Newcomer & Sons", "Phone": "+46 18 100200", **told}, {}, org.person.id)
     buyer = next((one for one, row in accounts.rows.items() if number(accounts, row) == customer), None)
     soon = (org.now().date() + timedelta(days=14)).isoformat()
     rows: dict[str, Row] = {
