@@ -1,6 +1,6 @@
 """Dynamics 365 Sales keeps the contract, proved on its twin behind respx: every kind it reads and writes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from ml_connector_contract_tests import (
     Stage,
     TwinStage,
 )
-from ml_connector_contract_tests.twin_stage import ELSEWHERE
+from ml_connector_contract_tests.twin_stage import ELSEWHERE, arrived, retold
 from ml_connector_dynamics365_sales.plugin import SPEC
 from ml_connector_dynamics365_sales.twin import DynamicsTwin
 
@@ -43,6 +43,7 @@ class DynamicsAccounts(TwinStage):
     text_limit = 160
     token_life_s = 3599
     upserts = True
+    told_at_once = 1
 
     table: ClassVar[str] = "account"
     key_column: ClassVar[str] = "accountnumber"
@@ -79,12 +80,15 @@ class DynamicsAccounts(TwinStage):
 
         self.alter_next_answer(lure)
 
+    def sent(self) -> Sequence[NoticeRequest]:
+        return [arrived(each.url, each.headers, each.body) for each in self.twin.deliveries]
+
     def notice(self, subscription: Subscription, ids: Sequence[RemoteId]) -> NoticeRequest:
-        return self._delivered(subscription, ids)
+        return retold(self.delivery(), PrimaryEntityId=ids[0])
 
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
         false = {"token": {"x-mlc-key": "a guess"}, "channel": {"x-mlc-channel": "6f0e2c1a-1111-4222-8333-444455556666"}}
-        return self._delivered(subscription, ids, **false[wrong])
+        return retold(self.delivery(), false[wrong], PrimaryEntityId=ids[0])
 
     def channels(self) -> int:
         return len(self.twin.records("serviceendpoint"))
@@ -93,18 +97,16 @@ class DynamicsAccounts(TwinStage):
         self.twin.env.rows["sdkmessageprocessingstep"].clear()
         self.twin.env.rows["serviceendpoint"].clear()
 
-    def _delivered(self, subscription: Subscription, ids: Sequence[RemoteId], **headers: str) -> NoticeRequest:
-        """The delivery that a person's edit causes, told of one of these ids: Dataverse posts about one record at a time."""
-        some = next(iter(self.twin.records(self.table)), None) or self.put_as_person(999)
-        self.edit_as_person(some, f"Acme {len(self.twin.deliveries)} at {self.clock.now().isoformat()}")
-        delivery = self.twin.deliveries[-1]
-        told = {**msgspec.json.decode(delivery.body), "PrimaryEntityId": ids[0]}
-        return NoticeRequest(
-            path_token=subscription.callback_url.rpartition("/")[2],
-            query={},
-            headers={**delivery.headers, **headers},
-            body=msgspec.json.encode(told),
-        )
+    def registered(self) -> Collection[str]:
+        steps = self.twin.records("sdkmessageprocessingstep").values()
+        return [*self.twin.records("serviceendpoint"), *(step.id for step in steps if step.values["statecode"] == 0)]
+
+    def register_foreign(self, url: str) -> None:
+        self.twin.insert_as_person("serviceendpoint", name="Invoices", url=url, contract=8)
+
+    def drop_part(self) -> None:
+        [*_, step] = self.twin.records("sdkmessageprocessingstep")
+        self.twin.delete_as_person("sdkmessageprocessingstep", step)
 
 
 class PolledAccounts(DynamicsAccounts):
@@ -332,11 +334,3 @@ class TestDynamicsNotices(NoticesContract):
     @pytest.fixture
     def stage(self, accounts: Stage) -> Stage:
         return accounts
-
-    async def test_a_notice_with_the_right_proof_names_every_record(self, stage: Stage) -> None:
-        """Dataverse posts about one record at a time, so that every record has a delivery of its own."""
-        subscription = await self._subscribe(stage)
-        ids = [stage.put_as_person(n) for n in (1, 2, 3)]
-        notices = [notice for one in ids for notice in stage.notices.read(stage.notice(subscription, [one]), subscription)]
-        assert [notice.ids for notice in notices] == [(one,) for one in ids]
-        assert {notice.kind for notice in notices} == {stage.kind}

@@ -1,12 +1,10 @@
 """Zoho CRM keeps the contract, proved on its twin behind respx: accounts and deals."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 import pytest
 import respx
 
@@ -24,8 +22,10 @@ from ml_connector_contract_tests import (
     Stage,
     TwinStage,
 )
+from ml_connector_contract_tests.twin_stage import arrived, retold
 from ml_connector_zoho_crm.plugin import SPEC
 from ml_connector_zoho_crm.twin import ZohoTwin
+from ml_connector_zoho_crm.twin.watch import Channel
 
 NO_WAIT = "Zoho's 429 does not say how long to wait"
 
@@ -42,6 +42,7 @@ class ZohoAccounts(TwinStage):
     token_path = "/oauth/v2/token"
     overrides: ClassVar[Mapping[str, object]] = {"coql_page": 10, "limits": {"concurrency": 5, "heavy_concurrency": 4}}
     cannot: Mapping[Ability, str] = {
+        "dropping parts": "a channel is kept or dropped whole",
         "foreign links": "Zoho pages by keyset and tokens, never by links",
         "lines": "accounts have none",
         "removing": "accounts have no field that takes them out of use unless the user names one",
@@ -84,13 +85,15 @@ class ZohoAccounts(TwinStage):
         self.twin.accounts.grants.clear()
         self.twin.accounts.tokens.clear()
 
+    def sent(self) -> Sequence[NoticeRequest]:
+        return [arrived(url, {"content-type": "application/json"}, body) for url, body in self.twin.deliveries]
+
     def notice(self, subscription: Subscription, ids: Sequence[RemoteId]) -> NoticeRequest:
-        return self._delivered(subscription, ids)
+        return retold(self.delivery(), ids=list(ids))
 
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
-        return self._delivered(
-            subscription, ids, **({"token": "a guess"} if wrong == "token" else {"channel_id": "1700000000000"})
-        )
+        false = {"token": {"token": "a guess"}, "channel": {"channel_id": "1700000000000"}}
+        return retold(self.delivery(), ids=list(ids), **false[wrong])
 
     def channels(self) -> int:
         return sum(channel.expires > self.clock.now() for channel in self.twin.watch.channels.values())
@@ -98,19 +101,13 @@ class ZohoAccounts(TwinStage):
     def forget_channels(self) -> None:
         self.twin.watch.channels.clear()
 
-    def _delivered(self, subscription: Subscription, ids: Sequence[RemoteId], **fakes: object) -> NoticeRequest:
-        """The delivery that a person's edit causes, told of these ids."""
-        some = next(iter(self.twin.records(self.module)), None) or self.put_as_person(999)
-        self.edit_as_person(some, f"Acme {len(self.twin.deliveries)} at {self.clock.now().isoformat()}")
-        url, body = self.twin.deliveries[-1]
-        told = {**msgspec.json.decode(body), "ids": list(ids), **fakes}
-        parts = urlsplit(url)
-        return NoticeRequest(
-            path_token=parts.path.rpartition("/")[2],
-            query=dict(parse_qsl(parts.query)),
-            headers={"content-type": "application/json"},
-            body=msgspec.json.encode(told),
-        )
+    def registered(self) -> Collection[str]:
+        return [channel.id for channel in self.twin.watch.channels.values() if channel.expires > self.clock.now()]
+
+    def register_foreign(self, url: str) -> None:
+        channel = str(len(self.twin.watch.channels) + 7)
+        expires = self.clock.now() + dt.timedelta(days=1)
+        self.twin.watch.channels[channel] = Channel(channel, self.twin.org.robot.id, ["Deals.all"], expires, url)
 
 
 class LegacyAccounts(ZohoAccounts):

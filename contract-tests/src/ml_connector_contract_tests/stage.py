@@ -1,6 +1,6 @@
 """What the contract asks of a plugin's author: the connection under test, and hands on the vendor's side of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -23,12 +23,15 @@ Ability: TypeAlias = Literal[
     "concurrency",  # the stage counts calls in flight: ``dawdle``, ``peak``
     "conflicts",  # the vendor takes versions and refuses stale ones
     "deleting",  # people can delete records
+    "dropping parts",  # a subscription stands on several registrations, of which the vendor may drop one: ``drop_part``
     "entering",  # people can enter records (else the sweep's and feed's checks have nothing to read)
     "expiring",  # tokens expire
     "foreign links",  # answers hold links to further pages
     "lines",  # the kind has lines
     "lookup",  # a record can be found by its business key
+    "orphans",  # a registration shows that this connection made it, even under another address
     "redirects",  # the plugin speaks HTTP
+    "registrations",  # the stage sees what is registered at the vendor: ``registered``, ``register_foreign``, ``neighbour``
     "removing",  # records can be taken out of use through the sink
     "revoking",  # access can be withdrawn
     "telling deletions",  # the feed tells of deletions
@@ -68,6 +71,10 @@ class Stage:
     """Most calls at once."""
     upserts = False
     """The vendor itself keeps business keys unique, so that a create may be sent twice."""
+    told_at_once: int | None = None
+    """Most records that one delivery of a notice names; None: as many as changed."""
+    watched: Sequence[Kind] = ("account", "contact")
+    """Two kinds that can be subscribed to together."""
 
     # The side under test
 
@@ -251,6 +258,11 @@ class Stage:
         """A delivery as the vendor sends it about these records; every call is another event."""
         raise NotImplementedError("notice")
 
+    def notices_of(self, subscription: Subscription, ids: Sequence[RemoteId]) -> list[NoticeRequest]:
+        """Deliveries that together name all of these records."""
+        width = self.told_at_once or len(ids)
+        return [self.notice(subscription, ids[start : start + width]) for start in range(0, len(ids), width)]
+
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
         """The same from somebody who knows everything but the secret, or with another channel's name on it."""
         raise NotImplementedError("forged")
@@ -262,6 +274,22 @@ class Stage:
     def forget_channels(self) -> None:
         """The vendor has let every channel lapse."""
         raise NotImplementedError("forget_channels")
+
+    def registered(self) -> Collection[str]:
+        """Ids of everything that is registered at the vendor and calls somebody: channels, webhooks, their parts."""
+        self._missing("registrations")
+
+    def register_foreign(self, url: str) -> None:
+        """Another program registers its own address, as whoever this connection is to the vendor."""
+        self._missing("registrations")
+
+    def neighbour(self) -> Connection:
+        """Another connection of this program to the same installation, with a name of its own."""
+        self._missing("registrations")
+
+    def drop_part(self) -> None:
+        """The vendor drops one of the registrations on which the subscription stands, and says nothing."""
+        self._missing("dropping parts")
 
     # Helpers of the checks
 

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import cached_property
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import msgspec
 import respx
 
+from ml_connector.domain import RemoteId
+from ml_connector.ports.notices import NoticeRequest
 from ml_connector.system import Connection, SystemSpec
 from ml_connector.testing import ManualClock, MemoryTokens, memory_host
 from ml_connector.twin import Fault, Twin, TwinClock
@@ -49,9 +53,15 @@ class TwinStage(Stage):
         raise NotImplementedError("make_twin: return the plugin's twin, with this clock")
 
     def connect(self) -> Connection:
+        return self._connected("acme")
+
+    def neighbour(self) -> Connection:
+        return self._connected("acme2")
+
+    def _connected(self, name: str) -> Connection:
         told = {**self.twin.settings(self.base_url), **self.overrides}
         settings = msgspec.convert(told, self.spec.settings, dec_hook=lambda kind, value: kind(value))
-        host = memory_host("acme", clock=self.clock, secrets=self.twin.secrets(), tokens=self._tokens)
+        host = memory_host(name, clock=self.clock, secrets=self.twin.secrets(), tokens=self._tokens)
         return self.spec.connect(settings, host)
 
     def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
@@ -104,6 +114,21 @@ class TwinStage(Stage):
         tokens = [record.token.value for record in self._tokens.records.values() if record.token is not None]
         return [*self.twin.secrets().values(), *tokens]
 
+    def sent(self) -> Sequence[NoticeRequest]:
+        """Deliveries of notices that the twin has waiting, oldest first, as they reach the receiver."""
+        return []
+
+    def delivery(self) -> NoticeRequest:
+        """What the vendor sends when a person edits a record."""
+        before = len(self.sent())
+        self.edit_as_person(self._edited, f"Acme {before} at {self.clock.now().isoformat()}")
+        assert len(self.sent()) > before, "nobody is told of an edit"
+        return self.sent()[-1]
+
+    @cached_property
+    def _edited(self) -> RemoteId:
+        return self.put_as_person(999)
+
     def _fault(self, of: Of, kind: FaultKind, **more: Any) -> None:
         method, path = self.reads if of == "read" else self.writes
         self.twin.faults.add(Fault(kind, method=method, path=path, **more))
@@ -128,3 +153,17 @@ class TwinStage(Stage):
             return self._alterations.pop(0)(told) if altered else told
         finally:
             self._in_flight -= not mint
+
+
+def arrived(url: str, headers: Mapping[str, str], body: bytes) -> NoticeRequest:
+    """A delivery as the receiver hands it over."""
+    parts = urlsplit(url)
+    return NoticeRequest(
+        path_token=parts.path.rpartition("/")[2], query=dict(parse_qsl(parts.query)), headers=headers, body=body
+    )
+
+
+def retold(request: NoticeRequest, headers: Mapping[str, str] = {}, **fields: Any) -> NoticeRequest:
+    """The same delivery with other headers and other fields in its body."""
+    body = {**msgspec.json.decode(request.body), **fields}
+    return msgspec.structs.replace(request, headers={**request.headers, **headers}, body=msgspec.json.encode(body))
