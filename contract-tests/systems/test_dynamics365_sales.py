@@ -27,6 +27,9 @@ from ml_connector_contract_tests.twin_stage import ELSEWHERE, arrived, retold
 from ml_connector_dynamics365_sales.plugin import SPEC
 from ml_connector_dynamics365_sales.twin import DynamicsTwin
 
+ALTERNATE = "the table has an alternate key"
+COMPUTED = "Dataverse computes the total from the lines"
+
 
 class DynamicsAccounts(TwinStage):
     """Accounts of one environment, with an alternate key over the account number and change tracking on."""
@@ -39,7 +42,7 @@ class DynamicsAccounts(TwinStage):
     writes = ("POST", "/$batch")
     token_path = "/oauth2/v2.0/token"
     overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "batch": 10, "limits": {"concurrency": 4}}
-    cannot: Mapping[Ability, str] = {"lines": "accounts have none"}
+    cannot: Mapping[Ability, str] = {"doubles": ALTERNATE, "lines": "accounts have none"}
     text_limit = 160
     token_life_s = 3599
     upserts = True
@@ -126,6 +129,8 @@ class PolledAccounts(DynamicsAccounts):
 class KeylessAccounts(DynamicsAccounts):
     """The same where administrators made no alternate key."""
 
+    cannot: Mapping[Ability, str] = {"lines": "accounts have none"}
+
     def make_twin(self, clock: TwinClock) -> DynamicsTwin:
         twin = super().make_twin(clock)
         twin.env.defs["account"].keys.clear()
@@ -144,7 +149,7 @@ class DynamicsContacts(DynamicsAccounts):
 
     kind = "contact"
     reads = ("GET", "/contacts")
-    cannot: Mapping[Ability, str] = {"lines": "contacts have none", "amounts": "contacts have none"}
+    cannot: Mapping[Ability, str] = {"doubles": ALTERNATE, "lines": "contacts have none", "amounts": "contacts have none"}
     text = "last_name"
     text_limit = 50
     table = "contact"
@@ -157,7 +162,7 @@ class DynamicsProducts(DynamicsAccounts):
 
     kind = "product"
     reads = ("GET", "/products")
-    cannot: Mapping[Ability, str] = {"lines": "products have none"}
+    cannot: Mapping[Ability, str] = {"doubles": ALTERNATE, "lines": "products have none"}
     text_limit = 100
     clearable = "description"
     money = "list_price"
@@ -177,7 +182,7 @@ class DynamicsOrders(DynamicsAccounts):
     kind = "order"
     reads = ("GET", "/salesorders")
     writes = ("POST", "/api/data")
-    cannot: Mapping[Ability, str] = {"amounts": "Dataverse computes the total from the lines"}
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED, "doubles": ALTERNATE}
     text_limit = 300
     clearable = "description"
     table = "salesorder"
@@ -216,8 +221,9 @@ class DynamicsOrders(DynamicsAccounts):
 
 
 class DynamicsQuotes(DynamicsOrders):
-    """Quotes with lines."""
+    """Quotes with lines; several revisions have one number, so that no key keeps it apart."""
 
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED}
     kind = "quote"
     reads = ("GET", "/quotes")
     table = "quote"
@@ -229,7 +235,7 @@ class DynamicsDeals(DynamicsOrders):
 
     kind = "deal"
     reads = ("GET", "/opportunities")
-    cannot: Mapping[Ability, str] = {}
+    cannot: Mapping[Ability, str] = {"doubles": ALTERNATE}
     table = "opportunity"
     key_column = "mlc_erpkey"
     money = "amount"
@@ -246,6 +252,7 @@ class DynamicsPriceLists(DynamicsOrders):
     reads = ("GET", "/pricelevels")
     cannot: Mapping[Ability, str] = {
         "amounts": "a price list has amounts in its items only",
+        "doubles": ALTERNATE,
         "lines": "a price list has prices, proved in the plugin's own tests",
     }
     text_limit = 100

@@ -31,6 +31,8 @@ from ml_connector_ifs_cloud.plugin import ml_connector_systems
 from ml_connector_ifs_cloud.twin import IfsTwin
 
 COMPANY = "10"
+COMPUTED = "IFS computes the total from the lines"
+PRIMARY = "the number is the primary key"
 
 
 class IfsStage(TwinStage):
@@ -76,7 +78,7 @@ class IfsCustomers(IfsStage):
         **IfsStage.overrides,
         "entities": {"account": {"create_defaults": {"Country": "Sweden", "CountryCode": "SE"}}},
     }
-    cannot: Mapping[Ability, str] = {"lines": "customers have none"}
+    cannot: Mapping[Ability, str] = {"doubles": PRIMARY, "lines": "customers have none"}
     text_limit = 100
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
@@ -125,10 +127,13 @@ class IfsOrders(IfsStage):
     def number(self, n: int) -> str:
         return f"{10_000 + n:06d}"
 
+    def order_no(self, n: int) -> str:
+        return self.number(n)
+
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        number = self.number(n)
+        number = self.order_no(n)
         header = {"OrderNo": number, "CustomerNo": "C-100", "CurrencyCode": "SEK", "CustomerPoNo": text or self.title(n)}
-        self.twin.put("CustomerOrderSet", {**header, "Objstate": "Released"})
+        self.twin.put("CustomerOrderSet", {**header, "ExternalRef": self.number(n), "Objstate": "Released"})
         line: dict[str, Any] = {"OrderNo": number, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}
         self.twin.put("CustomerOrderLineSet", {**line, "BuyQtyDue": 1, "SaleUnitPrice": amount or Decimal("12.50")})
         return number
@@ -162,17 +167,21 @@ class IfsOrderHistory(IfsOrders):
 class IfsOrderWrites(IfsOrders):
     """Orders as they are written: what they come to is IFS's own sum."""
 
-    cannot: Mapping[Ability, str] = {"amounts": "IFS computes the total from the lines"}
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED, "doubles": PRIMARY}
 
 
 class IfsNumberedOrders(IfsOrderWrites):
     """Orders that IFS numbers itself, known by what the other side calls them."""
 
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED}
     overrides: ClassVar[Mapping[str, object]] = {
         **IfsStage.overrides,
         "entities": {"order": {"create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
     }
     clearable = "payment_terms"
+
+    def order_no(self, n: int) -> str:
+        return f"{90_000 + len(self.twin.rows('CustomerOrderSet'))}"
 
     def key(self, n: int) -> Key:
         return Key("external_reference", self.number(n))
@@ -197,14 +206,14 @@ class IfsQuotes(IfsOrders):
         "entities": {"quote": {"create_defaults": {"Contract": "S01"}}},
     }
     cannot: Mapping[Ability, str] = {
-        "amounts": "IFS computes the total from the lines",
+        "amounts": COMPUTED,
         "removing": "no action that cancels a quotation is known unless the user names one",
     }
     needed: ClassVar[Mapping[str, object]] = {}
     clearable = "payment_terms"
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        record_id = f"Q-{n:05d}"
+        record_id = f"Q-{len(self.twin.rows('OrderQuotationSet')) + 1:05d}"
         header = {"QuotationNo": record_id, "CustomerNo": "C-100", "CurrencyCode": "SEK", "ExternalRef": self.number(n)}
         self.twin.put("OrderQuotationSet", {**header, "CustomerPoNo": text or self.title(n), "Objstate": "Planned"})
         line: dict[str, Any] = {"QuotationNo": record_id, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}
@@ -230,6 +239,7 @@ class IfsOpportunities(IfsStage):
     overrides: ClassVar[Mapping[str, object]] = {**IfsStage.overrides, "entities": {"deal": {"numbers": "given"}}}
     cannot: Mapping[Ability, str] = {
         "amounts": "no property for the amount is known unless the user names one",
+        "doubles": PRIMARY,
         "clearing": "what is mapped is mandatory in IFS, or no text",
         "lines": "no set for them is known",
         "removing": "no action that ends an opportunity is known unless the user names one",

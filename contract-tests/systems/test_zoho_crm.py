@@ -27,6 +27,7 @@ from ml_connector_zoho_crm.plugin import SPEC
 from ml_connector_zoho_crm.twin import ZohoTwin
 from ml_connector_zoho_crm.twin.watch import Channel
 
+UNIQUE = "the field with the ERP's number is unique"
 NO_WAIT = "Zoho's 429 does not say how long to wait"
 
 
@@ -42,6 +43,7 @@ class ZohoAccounts(TwinStage):
     token_path = "/oauth/v2/token"
     overrides: ClassVar[Mapping[str, object]] = {"coql_page": 10, "limits": {"concurrency": 5, "heavy_concurrency": 4}}
     cannot: Mapping[Ability, str] = {
+        "doubles": UNIQUE,
         "dropping parts": "a channel is kept or dropped whole",
         "foreign links": "Zoho pages by keyset and tokens, never by links",
         "lines": "accounts have none",
@@ -123,6 +125,7 @@ class ZohoDeals(ZohoAccounts):
     kind = "deal"
     writes = (None, "/Deals")
     cannot: Mapping[Ability, str] = {
+        "doubles": UNIQUE,
         "lines": 'deals have lines only with order_lines = "sales_order" or "custom_subform"',
         "removing": "deals have no field that takes them out of use unless the user names one",
         "telling the wait": NO_WAIT,
@@ -153,6 +156,7 @@ class ZohoOrders(ZohoAccounts):
     overrides: ClassVar[Mapping[str, object]] = {**ZohoAccounts.overrides, "retire": {"order": {"Status": "Cancelled"}}}
     cannot: Mapping[Ability, str] = {
         "amounts": "Zoho computes the total from the lines",
+        "doubles": UNIQUE,
         "telling the wait": NO_WAIT,
     }
     text_limit = 120

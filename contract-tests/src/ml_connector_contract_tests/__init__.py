@@ -6,16 +6,18 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("auth", "errors", "limits", "notices", "sink", "source", "stage", "twin_stage"))
+    *(f"{__name__}.{name}" for name in ("auth", "errors", "keys", "limits", "notices", "sink", "source", "stage", "twin_stage"))
 )
 
-from ml_connector_contract_tests.auth import AuthContract  # noqa: E402 - after the registration
+from ml_connector_contract_tests.abilities import Ability  # noqa: E402 - after the registration
+from ml_connector_contract_tests.auth import AuthContract  # noqa: E402
 from ml_connector_contract_tests.errors import ErrorsContract  # noqa: E402
+from ml_connector_contract_tests.keys import KeysContract  # noqa: E402
 from ml_connector_contract_tests.limits import LimitsContract  # noqa: E402
 from ml_connector_contract_tests.notices import NoticesContract  # noqa: E402
 from ml_connector_contract_tests.sink import SinkContract  # noqa: E402
 from ml_connector_contract_tests.source import FeedContract, SourceContract, SweepContract  # noqa: E402
-from ml_connector_contract_tests.stage import Ability, Of, Stage  # noqa: E402
+from ml_connector_contract_tests.stage import Of, Stage  # noqa: E402
 from ml_connector_contract_tests.twin_stage import TwinStage  # noqa: E402
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "AuthContract",
     "ErrorsContract",
     "FeedContract",
+    "KeysContract",
     "LimitsContract",
     "NoticesContract",
     "Of",

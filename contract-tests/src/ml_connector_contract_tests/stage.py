@@ -13,32 +13,10 @@ from ml_connector.ports.sink import Create, Key, Outcome, Sink, Write
 from ml_connector.ports.source import Feed, Source, Sweep
 from ml_connector.system import Connection
 from ml_connector.testing import ManualClock
+from ml_connector_contract_tests.abilities import Ability
 
 Of: TypeAlias = Literal["read", "write"]
 """Which call a fault shall meet: one that reads records of the kind, or one that writes them."""
-
-Ability: TypeAlias = Literal[
-    "amounts",  # the kind has an amount: ``money``
-    "clearing",  # a text can be cleared: ``clearable``
-    "concurrency",  # the stage counts calls in flight: ``dawdle``, ``peak``
-    "conflicts",  # the vendor takes versions and refuses stale ones
-    "deleting",  # people can delete records
-    "dropping parts",  # a subscription stands on several registrations, of which the vendor may drop one: ``drop_part``
-    "entering",  # people can enter records (else the sweep's and feed's checks have nothing to read)
-    "expiring",  # tokens expire
-    "foreign links",  # answers hold links to further pages
-    "lines",  # the kind has lines
-    "lookup",  # a record can be found by its business key
-    "orphans",  # a registration shows that this connection made it, even under another address
-    "redirects",  # the plugin speaks HTTP
-    "registrations",  # the stage sees what is registered at the vendor: ``registered``, ``register_foreign``, ``neighbour``
-    "removing",  # records can be taken out of use through the sink
-    "revoking",  # access can be withdrawn
-    "telling deletions",  # the feed tells of deletions
-    "telling the wait",  # a throttled answer says how long to wait
-    "text limit",  # the length of ``text`` is bounded: ``text_limit``
-    "throttling",  # the vendor counts calls
-]
 
 
 class Stage:
@@ -75,6 +53,23 @@ class Stage:
     """Most records that one delivery of a notice names; None: as many as changed."""
     watched: Sequence[Kind] = ("account", "contact")
     """Two kinds that can be subscribed to together."""
+    odd_numbers: Sequence[str] = (
+        "O'BRIEN",
+        'A"B',
+        "A&B",
+        "A/B",
+        "A%B",
+        "A+B",
+        "A*B",
+        "A_B",
+        "A,B",
+        "A#B",
+        "A?B",
+        "A B",
+        "Ä-ß",
+        "株式",
+    )
+    """Business numbers that the vendor takes and that are easily mistaken on the way to it."""
 
     # The side under test
 
@@ -120,6 +115,10 @@ class Stage:
     def number(self, n: int) -> str:
         """The n-th record's business number."""
         return f"C-{n:04d}"
+
+    def renumber(self, *numbers: str) -> None:
+        """From now on these are the numbers of the first records."""
+        vars(self)["number"] = lambda n: numbers[n - 1]
 
     def title(self, n: int) -> str:
         """What ``text`` holds on the n-th record unless a check says otherwise."""

@@ -34,7 +34,11 @@ class AcornAccounts(TwinStage):
     writes = (None, "/v1/customers/")
     token_path = "/oauth/token"
     overrides: ClassVar[Mapping[str, object]] = {"page_size": 10}
-    cannot: Mapping[Ability, str] = {"lines": "customers have none", "foreign links": "Acorn pages by number, not by link"}
+    cannot: Mapping[Ability, str] = {
+        "doubles": "Acorn lets no two customers have one number",
+        "foreign links": "Acorn pages by number, not by link",
+        "lines": "customers have none",
+    }
     text_limit = LONGEST
 
     def make_twin(self, clock: TwinClock) -> AcornTwin:
