@@ -21,6 +21,7 @@ from ml_connector_contract_tests import (
     NoticesContract,
     SinkContract,
     Stage,
+    StepsContract,
     TwinStage,
 )
 from ml_connector_contract_tests.twin_stage import ELSEWHERE, arrived, retold
@@ -53,6 +54,9 @@ class DynamicsAccounts(TwinStage):
     title_column: ClassVar[str] = "name"
     money_column: ClassVar[str] = "creditlimit"
     entered: ClassVar[Mapping[str, Any]] = {}
+
+    def rich(self, n: int) -> Any:
+        return self.entity(n, active=False)
 
     def make_twin(self, clock: TwinClock) -> DynamicsTwin:
         return DynamicsTwin(clock=clock, erp_columns=True, host="acme.crm4.dynamics.com")
@@ -187,6 +191,7 @@ class DynamicsOrders(DynamicsAccounts):
     clearable = "description"
     table = "salesorder"
     key_column = "ordernumber"
+    status: ClassVar[str] = "Delivered"
     many = 12
     overrides: ClassVar[Mapping[str, object]] = {**DynamicsAccounts.overrides, "page_size": 4}
 
@@ -215,6 +220,9 @@ class DynamicsOrders(DynamicsAccounts):
         ]
         return (*catalogue, *written_in)
 
+    def rich(self, n: int) -> Any:
+        return self.entity(n, lines=self.lines("1", "2", "3"), status=self.status)
+
     def edit_line_as_person(self, record_id: RemoteId) -> None:
         line = next(row for row in self.twin.records("salesorderdetail").values() if row.values["salesorderid"] == record_id)
         self.twin.edit_as_person("salesorderdetail", line.id, quantity=Decimal(7))
@@ -227,6 +235,7 @@ class DynamicsQuotes(DynamicsOrders):
     kind = "quote"
     reads = ("GET", "/quotes")
     table = "quote"
+    status = "Active"
     key_column = "quotenumber"
 
 
@@ -237,6 +246,7 @@ class DynamicsDeals(DynamicsOrders):
     reads = ("GET", "/opportunities")
     cannot: Mapping[Ability, str] = {"doubles": ALTERNATE}
     table = "opportunity"
+    status = "won"
     key_column = "mlc_erpkey"
     money = "amount"
     money_column = "estimatedvalue"
@@ -314,6 +324,15 @@ class TestDynamicsSink(SinkContract):
             DynamicsDeals,
             DynamicsPriceLists,
         ]
+    )
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
+
+
+class TestDynamicsSteps(StepsContract):
+    @pytest.fixture(
+        params=[DynamicsAccounts, KeylessAccounts, DynamicsProducts, DynamicsOrders, DynamicsQuotes, DynamicsDeals],
+        ids=lambda kind: kind.__name__,
     )
     def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield from _stages(request.param)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import respx
 
-from ml_connector.domain import UNSET, Kind, Line, Ref, RemoteId
+from ml_connector.domain import UNSET, Address, Kind, Line, Money, Ref, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.sink import Key
 from ml_connector.twin import TwinClock
@@ -22,6 +22,7 @@ from ml_connector_contract_tests import (
     LimitsContract,
     SinkContract,
     Stage,
+    StepsContract,
     SweepContract,
     TwinStage,
 )
@@ -32,6 +33,14 @@ from ml_connector_ifs_cloud.twin import IfsTwin
 
 COMPANY = "10"
 COMPUTED = "IFS computes the total from the lines"
+BESIDE = (
+    "CustOrdCustomerSet",
+    "CustomerInvoiceCompanies",
+    "CustomerCreditInfoArray",
+    "CustomerInfoAddresses",
+    "AddressTypes",
+    "CommunicationMethods",
+)
 PRIMARY = "the number is the primary key"
 
 
@@ -80,6 +89,21 @@ class IfsCustomers(IfsStage):
     }
     cannot: Mapping[Ability, str] = {"doubles": PRIMARY, "lines": "customers have none"}
     text_limit = 100
+
+    def rich(self, n: int) -> Any:
+        return self.entity(
+            n,
+            phone="+46 31 1",
+            email="orders@acme.example",
+            currency="SEK",
+            billing=Address(street="Hamngatan 3", city="Göteborg", postal_code="411 05", country="SE"),
+            shipping=Address(street="Werftweg 1", city="Lübeck", postal_code="23552", country="DE"),
+            credit_limit=Money(Decimal("250000.50"), "SEK"),
+            payment_terms="30",
+        )
+
+    def parts(self, n: int) -> int:
+        return sum(self.number(n) in map(str, row.values()) for name in BESIDE for row in self.twin.rows(name))
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         number = self.number(n)
@@ -332,6 +356,12 @@ class TestIfsOpportunitySink(SinkContract):
     @pytest.fixture
     def stage(self) -> Iterator[Stage]:
         yield from _stages(IfsOpportunities)
+
+
+class TestIfsSteps(StepsContract):
+    @pytest.fixture(params=[IfsCustomers, IfsOrderWrites, IfsNumberedOrders, IfsQuotes], ids=lambda kind: kind.__name__)
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
 
 
 class TestIfsAuth(AuthContract):

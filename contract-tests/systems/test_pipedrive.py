@@ -22,6 +22,7 @@ from ml_connector_contract_tests import (
     Of,
     SinkContract,
     Stage,
+    StepsContract,
     TwinStage,
 )
 from ml_connector_contract_tests.twin_stage import arrived, retold
@@ -233,6 +234,12 @@ class TestPipedriveFeed(FeedContract):
 
 class TestPipedriveSink(SinkContract):
     @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
+
+
+class TestPipedriveSteps(StepsContract):
+    @pytest.fixture(params=(PipedriveLines, PipedriveProducts), ids=lambda kind: kind.__name__)
     def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield from _stages(request.param)
 

@@ -20,6 +20,7 @@ from ml_connector_contract_tests import (
     NoticesContract,
     SinkContract,
     Stage,
+    StepsContract,
     TwinStage,
 )
 from ml_connector_contract_tests.twin_stage import arrived, retold
@@ -187,6 +188,26 @@ class ZohoOrders(ZohoAccounts):
         return self.twin.insert_as_person(self.module, **fields)
 
 
+class ZohoDealsWithOrders(ZohoDeals):
+    """Deals whose lines stand in a sales order beside each."""
+
+    overrides: ClassVar[Mapping[str, object]] = {**ZohoDeals.overrides, "order_lines": "sales_order"}
+
+    def __init__(self, router: respx.Router) -> None:
+        super().__init__(router)
+        self.buyer = self.twin.insert_as_person("Accounts", Account_Name="Acme")
+        self.product = self.twin.insert_as_person("Products", Product_Name="Gearbox 12", ERP_Item_No="GB-12")
+
+    def rich(self, n: int) -> Any:
+        product = Ref("product", self.product)
+        lines = tuple(Line(key=key, product=product, quantity=Decimal(2), unit_price=Decimal(3)) for key in "123")
+        return self.entity(n, account=Ref("account", self.buyer), lines=lines)
+
+    def parts(self, n: int) -> int:
+        orders = [order for order in self.twin.records("Sales_Orders").values() if order["ERP_Order_No"] == self.number(n)]
+        return sum(1 + len(order["Ordered_Items"]) for order in orders)
+
+
 def _stages(kind: type[ZohoAccounts]) -> Iterator[Stage]:
     with respx.mock(assert_all_called=False) as router:
         yield kind(router)
@@ -231,6 +252,12 @@ class TestZohoOrderSink(SinkContract):
     @pytest.fixture
     def stage(self) -> Iterator[Stage]:
         yield from _stages(ZohoOrders)
+
+
+class TestZohoSteps(StepsContract):
+    @pytest.fixture(params=[ZohoAccounts, ZohoOrders, ZohoDealsWithOrders], ids=lambda kind: kind.__name__)
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
 
 
 class TestZohoAuth(AuthContract):

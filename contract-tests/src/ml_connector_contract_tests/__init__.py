@@ -5,9 +5,8 @@
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("auth", "errors", "keys", "limits", "notices", "sink", "source", "stage", "twin_stage"))
-)
+_CHECKS = ("auth", "errors", "keys", "limits", "notices", "sink", "source", "stage", "steps", "twin_stage")
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _CHECKS))
 
 from ml_connector_contract_tests.abilities import Ability  # noqa: E402 - after the registration
 from ml_connector_contract_tests.auth import AuthContract  # noqa: E402
@@ -17,12 +16,14 @@ from ml_connector_contract_tests.limits import LimitsContract  # noqa: E402
 from ml_connector_contract_tests.notices import NoticesContract  # noqa: E402
 from ml_connector_contract_tests.sink import SinkContract  # noqa: E402
 from ml_connector_contract_tests.source import FeedContract, SourceContract, SweepContract  # noqa: E402
-from ml_connector_contract_tests.stage import Of, Stage  # noqa: E402
+from ml_connector_contract_tests.stage import Cut, Of, Stage  # noqa: E402
+from ml_connector_contract_tests.steps import StepsContract  # noqa: E402
 from ml_connector_contract_tests.twin_stage import TwinStage  # noqa: E402
 
 __all__ = [
     "Ability",
     "AuthContract",
+    "Cut",
     "ErrorsContract",
     "FeedContract",
     "KeysContract",
@@ -32,6 +33,7 @@ __all__ = [
     "SinkContract",
     "SourceContract",
     "Stage",
+    "StepsContract",
     "SweepContract",
     "TwinStage",
 ]

@@ -20,6 +20,7 @@ Ability: TypeAlias = Literal[
     "registrations",  # the stage sees what is registered at the vendor: ``registered``, ``register_foreign``, ``neighbour``
     "removing",  # records can be taken out of use through the sink
     "revoking",  # access can be withdrawn
+    "steps",  # the stage can cut a write off between two calls: ``cut_off``, ``steps``
     "telling deletions",  # the feed tells of deletions
     "telling the wait",  # a throttled answer says how long to wait
     "text limit",  # the length of ``text`` is bounded: ``text_limit``

@@ -19,6 +19,10 @@ Of: TypeAlias = Literal["read", "write"]
 """Which call a fault shall meet: one that reads records of the kind, or one that writes them."""
 
 
+Cut: TypeAlias = Literal["lost before", "lost after", "server error"]
+"""How a call ends that is cut off: without its work, after its work, or refused with a 503."""
+
+
 class Stage:
     """One kind of record on one made-up installation of the vendor. Subclass it, or ``TwinStage`` for a plugin with a twin.
 
@@ -53,22 +57,7 @@ class Stage:
     """Most records that one delivery of a notice names; None: as many as changed."""
     watched: Sequence[Kind] = ("account", "contact")
     """Two kinds that can be subscribed to together."""
-    odd_numbers: Sequence[str] = (
-        "O'BRIEN",
-        'A"B',
-        "A&B",
-        "A/B",
-        "A%B",
-        "A+B",
-        "A*B",
-        "A_B",
-        "A,B",
-        "A#B",
-        "A?B",
-        "A B",
-        "Ä-ß",
-        "株式",
-    )
+    odd_numbers: Sequence[str] = ("O'BRIEN", 'A"B', *(f"A{sign}B" for sign in "&/%+*_,#? "), "Ä-ß", "株式")
     """Business numbers that the vendor takes and that are easily mistaken on the way to it."""
 
     # The side under test
@@ -128,6 +117,10 @@ class Stage:
         """The n-th record as the sink gets it."""
         return self.changes(**{"number": self.number(n), self.text: self.title(n), **fields})
 
+    def rich(self, n: int) -> Entity:
+        """The n-th record with everything that takes a call of its own: lines, addresses, a state."""
+        return self.entity(n) if "lines" in self.cannot else self.entity(n, lines=self.lines("1", "2", "3"))
+
     def changes(self, **fields: Any) -> Entity:
         """Only these fields."""
         make: Any = ENTITIES[self.kind]
@@ -172,6 +165,12 @@ class Stage:
     def stored_text(self, n: int) -> object:
         return self.stored()[self.number(n)][self.text]
 
+    def parts(self, n: int) -> int:
+        """How many rows hang on the n-th record: lines, unless there are addresses and the like."""
+        lines = self.stored()[self.number(n)].get("lines") or ()
+        assert isinstance(lines, Sequence)
+        return len(lines)
+
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         """A person enters the n-th record; returns its id."""
         self._missing("entering")
@@ -200,6 +199,10 @@ class Stage:
     def garble_next_answer(self, of: Of, *, times: int = 1) -> None:
         """The work is done, and the answer is a web page with status 200."""
         raise NotImplementedError("garble_next_answer")
+
+    def cut_off(self, call: int, cut: Cut, *, dies: bool) -> None:
+        """Cut off the n-th call from now that changes something; ``dies``: and every call after it, as its process is gone."""
+        self._missing("steps")
 
     def calm(self) -> None:
         """Take back every fault that has not struck yet."""
@@ -230,6 +233,10 @@ class Stage:
     def calls(self) -> int:
         """Requests so far, those for tokens included."""
         raise NotImplementedError("calls")
+
+    def steps(self) -> int:
+        """Calls so far that change something at the vendor."""
+        self._missing("steps")
 
     def mints(self) -> int:
         """Access tokens asked for so far."""

@@ -19,7 +19,7 @@ from ml_connector.testing import ManualClock, MemoryTokens, memory_host
 from ml_connector.twin import Fault, Twin, TwinClock
 from ml_connector.twin import Kind as FaultKind
 from ml_connector_adapters.http.twins import answer
-from ml_connector_contract_tests.stage import Of, Stage
+from ml_connector_contract_tests.stage import Cut, Of, Stage
 
 ELSEWHERE = "https://collector.example/page"
 
@@ -45,6 +45,8 @@ class TwinStage(Stage):
         self._tokens = MemoryTokens()
         self._calls = self._mints = self._in_flight = self._peak = 0
         self._turns = 1
+        self._steps, self._dead = 0, False
+        self._cut: tuple[int, Cut, bool] | None = None
         self._abroad: list[str] = []
         self._alterations: list[Callable[[httpx.Response], httpx.Response]] = []
         router.route().mock(side_effect=self._answer)
@@ -76,8 +78,12 @@ class TwinStage(Stage):
     def garble_next_answer(self, of: Of, *, times: int = 1) -> None:
         self._fault(of, "garbage", times=times)
 
+    def cut_off(self, call: int, cut: Cut, *, dies: bool) -> None:
+        self._cut = (self._steps + call, cut, dies)
+
     def calm(self) -> None:
         self.twin.faults.calm()
+        self._cut, self._dead = None, False
 
     def throttle_next_call(self, seconds: int | None, *, of: Of = "read", times: int = 1, as_date: bool = False) -> None:
         wait = None if seconds is None else str(seconds)
@@ -97,6 +103,9 @@ class TwinStage(Stage):
 
     def calls(self) -> int:
         return self._calls
+
+    def steps(self) -> int:
+        return self._steps
 
     def mints(self) -> int:
         return self._mints
@@ -148,11 +157,30 @@ class TwinStage(Stage):
                 await asyncio.sleep(0)
             if not str(request.url).startswith(self.base_url):
                 self._abroad.append(request.url.host)
-            told = await answer(self.twin, request)
+            told = await self._worked(request)
             altered = self._alterations and self._is(request, self.reads)
             return self._alterations.pop(0)(told) if altered else told
         finally:
             self._in_flight -= not mint
+
+    async def _worked(self, request: httpx.Request) -> httpx.Response:
+        """The twin's answer, unless the call is cut off."""
+        if self._dead:
+            raise httpx.ReadError("the process that asked is gone", request=request)
+        self._steps += self.changes_something(request)
+        if self._cut is None or self._cut[0] != self._steps or not self.changes_something(request):
+            return await answer(self.twin, request)
+        _, cut, self._dead = self._cut
+        if cut == "server error":
+            return httpx.Response(503)
+        if cut == "lost after":
+            await answer(self.twin, request)
+        raise httpx.ReadError("the line is cut", request=request)
+
+    def changes_something(self, request: httpx.Request) -> bool:
+        """Whether it is a write: a query may go by POST too."""
+        reading = request.method in ("GET", "HEAD") or self._is(request, self.reads)
+        return not reading and self.token_path not in request.url.path
 
 
 def arrived(url: str, headers: Mapping[str, str], body: bytes) -> NoticeRequest:
