@@ -15,6 +15,7 @@ from ml_connector.twin import Kind as FaultKind
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
+    BudgetContract,
     ErrorsContract,
     FeedContract,
     LimitsContract,
@@ -144,6 +145,25 @@ class OtherAccounts(PipedriveAccounts):
         return twin
 
 
+class PipedriveBudget(PipedriveAccounts):
+    """The same on a small budget."""
+
+    cannot: Mapping[Ability, str] = {**PipedriveAccounts.cannot, "counting": "every answer of Pipedrive's tells what is left"}
+    budget, reserve = 4000, 400
+    overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "limits": {"tokens_per_day": 4000, "reserve_percent": 10}}
+
+    def make_twin(self, clock: TwinClock) -> PipedriveTwin:
+        twin = super().make_twin(clock)
+        twin.limits.daily = self.budget
+        return twin
+
+    def leave_credits(self, count: int) -> None:
+        self.twin.limits.spent += self.twin.limits.left - count
+
+    def credits_left(self) -> int:
+        return self.twin.limits.left
+
+
 class PipedriveContacts(PipedriveAccounts):
     """Persons, matched by a custom field."""
 
@@ -254,6 +274,12 @@ class TestPipedriveLimits(LimitsContract):
     @pytest.fixture
     def stage(self, accounts: Stage) -> Stage:
         return accounts
+
+
+class TestPipedriveBudget(BudgetContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(PipedriveBudget)
 
 
 class TestPipedriveErrors(ErrorsContract):

@@ -14,6 +14,7 @@ from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
+    BudgetContract,
     ErrorsContract,
     FeedContract,
     LimitsContract,
@@ -118,6 +119,32 @@ class LegacyAccounts(ZohoAccounts):
 
     def make_twin(self, clock: TwinClock) -> ZohoTwin:
         return ZohoTwin(clock=clock, erp_fields=True, status_mode="legacy")
+
+
+class ZohoBudget(ZohoAccounts):
+    """The same with few credits, and what makes a create look before it writes."""
+
+    budget, reserve = 400, 100
+    overrides: ClassVar[Mapping[str, object]] = {
+        "coql_page": 10,
+        "create_defaults": {"account": {"Industry": "Manufacturing"}},
+        "limits": {"concurrency": 5, "heavy_concurrency": 4, "credits_per_day": 400, "credit_reserve": 100},
+    }
+
+    def make_twin(self, clock: TwinClock) -> ZohoTwin:
+        twin = super().make_twin(clock)
+        twin.limits.allowance = self.budget
+        return twin
+
+    def leave_credits(self, count: int) -> None:
+        with self.twin.limits.slot(self.credits_left() - count, heavy=False):
+            pass
+
+    def credits_left(self) -> int:
+        return self.twin.limits.allowance - self.twin.limits.used
+
+    def hush(self) -> None:
+        self.twin.limits.allowance = 1_000_000
 
 
 class ZohoDeals(ZohoAccounts):
@@ -270,6 +297,12 @@ class TestZohoLimits(LimitsContract):
     @pytest.fixture
     def stage(self, accounts: Stage) -> Stage:
         return accounts
+
+
+class TestZohoBudget(BudgetContract):
+    @pytest.fixture
+    def stage(self) -> Iterator[Stage]:
+        yield from _stages(ZohoBudget)
 
 
 class TestZohoErrors(ErrorsContract):

@@ -7,6 +7,7 @@ Ability: TypeAlias = Literal[
     "clearing",  # a text can be cleared: ``clearable``
     "concurrency",  # the stage counts calls in flight: ``dawdle``, ``peak``
     "conflicts",  # the vendor takes versions and refuses stale ones
+    "counting",  # the vendor may keep its count to itself: ``hush``
     "deleting",  # people can delete records
     "doubles",  # people can enter two records with one business key
     "dropping parts",  # a subscription stands on several registrations, of which the vendor may drop one: ``drop_part``

@@ -51,6 +51,10 @@ class Stage:
     token_life_s = 3600.0
     concurrency = 4
     """Most calls at once."""
+    budget = 0
+    """Credits a day that the settings allow, where the vendor counts them."""
+    reserve = 0
+    """How many of them are for writes and notices alone."""
     upserts = False
     """The vendor itself keeps business keys unique, so that a create may be sent twice."""
     told_at_once: int | None = None
@@ -227,6 +231,20 @@ class Stage:
     def link_abroad(self) -> None:
         """The next list answer names another host for its next page."""
         self._missing("foreign links")
+
+    # Daily budgets, where the vendor has them
+
+    def leave_credits(self, count: int) -> None:
+        """Other programs have spent from the budget until so many are left."""
+        raise NotImplementedError("leave_credits")
+
+    def credits_left(self) -> int:
+        """As the vendor counts them."""
+        raise NotImplementedError("credits_left")
+
+    def hush(self) -> None:
+        """The vendor has far more than the settings allow, and answers do not tell what is left."""
+        self._missing("counting")
 
     # What the vendor counted
 
