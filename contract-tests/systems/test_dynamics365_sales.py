@@ -1,12 +1,9 @@
 """Dynamics 365 Sales keeps the contract, proved on its twin behind respx: every kind it reads and writes."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-import httpx
-import msgspec
-import pytest
 import respx
 
 from ml_connector.domain import Kind, Line, Price, Ref, RemoteId
@@ -20,11 +17,11 @@ from ml_connector_contract_tests import (
     LimitsContract,
     NoticesContract,
     SinkContract,
-    Stage,
     StepsContract,
     TwinStage,
+    staged,
 )
-from ml_connector_contract_tests.twin_stage import ELSEWHERE, arrived, retold
+from ml_connector_contract_tests.twin_stage import arrived, lured, retold
 from ml_connector_dynamics365_sales.plugin import SPEC
 from ml_connector_dynamics365_sales.twin import DynamicsTwin
 
@@ -81,11 +78,7 @@ class DynamicsAccounts(TwinStage):
         self.twin.identity.tokens.clear()
 
     def link_abroad(self) -> None:
-        def lure(told: httpx.Response) -> httpx.Response:
-            body = {**msgspec.json.decode(told.content), "@odata.nextLink": ELSEWHERE}
-            return httpx.Response(200, headers={"content-type": "application/json"}, content=msgspec.json.encode(body))
-
-        self.alter_next_answer(lure)
+        self.alter_next_answer(lured)
 
     def sent(self) -> Sequence[NoticeRequest]:
         return [arrived(each.url, each.headers, each.body) for each in self.twin.deliveries]
@@ -284,79 +277,48 @@ class DynamicsPriceLists(DynamicsOrders):
         return TwinStage.entity(self, n, **{"currency": "EUR", "prices": prices, **fields})
 
 
-def _stages(kind: type[DynamicsAccounts]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def accounts() -> Iterator[Stage]:
-    yield from _stages(DynamicsAccounts)
-
-
 class TestDynamicsFeed(FeedContract):
-    @pytest.fixture(
-        params=[
-            DynamicsAccounts,
-            PolledAccounts,
-            DynamicsContacts,
-            DynamicsProducts,
-            DynamicsOrders,
-            DynamicsQuotes,
-            DynamicsDeals,
-            DynamicsPriceLists,
-        ]
+    stage = staged(
+        DynamicsAccounts,
+        PolledAccounts,
+        DynamicsContacts,
+        DynamicsProducts,
+        DynamicsOrders,
+        DynamicsQuotes,
+        DynamicsDeals,
+        DynamicsPriceLists,
     )
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
 
 
 class TestDynamicsSink(SinkContract):
-    @pytest.fixture(
-        params=[
-            DynamicsAccounts,
-            KeylessAccounts,
-            BulkAccounts,
-            DynamicsContacts,
-            DynamicsProducts,
-            DynamicsOrders,
-            DynamicsQuotes,
-            DynamicsDeals,
-            DynamicsPriceLists,
-        ]
+    stage = staged(
+        DynamicsAccounts,
+        KeylessAccounts,
+        BulkAccounts,
+        DynamicsContacts,
+        DynamicsProducts,
+        DynamicsOrders,
+        DynamicsQuotes,
+        DynamicsDeals,
+        DynamicsPriceLists,
     )
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
 
 
 class TestDynamicsSteps(StepsContract):
-    @pytest.fixture(
-        params=[DynamicsAccounts, KeylessAccounts, DynamicsProducts, DynamicsOrders, DynamicsQuotes, DynamicsDeals],
-        ids=lambda kind: kind.__name__,
-    )
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(DynamicsAccounts, KeylessAccounts, DynamicsProducts, DynamicsOrders, DynamicsQuotes, DynamicsDeals)
 
 
 class TestDynamicsAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(DynamicsAccounts)
 
 
 class TestDynamicsLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(DynamicsAccounts)
 
 
 class TestDynamicsErrors(ErrorsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(DynamicsAccounts)
 
 
 class TestDynamicsNotices(NoticesContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(DynamicsAccounts)

@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
-import httpx
 import msgspec
 import pytest
 import respx
@@ -21,13 +20,13 @@ from ml_connector_contract_tests import (
     FeedContract,
     LimitsContract,
     SinkContract,
-    Stage,
     StepsContract,
     SweepContract,
     TwinStage,
+    staged,
 )
 from ml_connector_contract_tests.stage import stubs
-from ml_connector_contract_tests.twin_stage import ELSEWHERE
+from ml_connector_contract_tests.twin_stage import lured
 from ml_connector_ifs_cloud.plugin import ml_connector_systems
 from ml_connector_ifs_cloud.twin import IfsTwin
 
@@ -70,11 +69,7 @@ class IfsStage(TwinStage):
         self.twin.identity.forget()
 
     def link_abroad(self) -> None:
-        def lure(told: httpx.Response) -> httpx.Response:
-            body = {**msgspec.json.decode(told.content), "@odata.nextLink": ELSEWHERE}
-            return httpx.Response(200, headers={"content-type": "application/json"}, content=msgspec.json.encode(body))
-
-        self.alter_next_answer(lure, times=9)  # the first may only ask whether the set is there
+        self.alter_next_answer(lured, times=9)  # the first may only ask whether the set is there
 
 
 class IfsCustomers(IfsStage):
@@ -289,97 +284,56 @@ class IfsOpportunities(IfsStage):
         self.twin.remove("BusinessOpportunities", record_id)
 
 
-def _stages(kind: type[IfsStage]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def customers() -> Iterator[Stage]:
-    yield from _stages(IfsCustomers)
-
-
-@pytest.fixture
-def orders() -> Iterator[Stage]:
-    yield from _stages(IfsOrders)
-
-
 class TestIfsCustomerSweep(SweepContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsOrderSweep(SweepContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 class TestIfsOrderHistory(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOrderHistory)
+    stage = staged(IfsOrderHistory)
 
 
 class TestIfsCustomerSink(SinkContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsOrderSink(SinkContract):
-    @pytest.fixture(params=[IfsOrderWrites, IfsNumberedOrders], ids=["given", "assigned"])
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(IfsOrderWrites, IfsNumberedOrders)
 
 
 class TestIfsQuoteSweep(SweepContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsQuotes)
+    stage = staged(IfsQuotes)
 
 
 class TestIfsQuoteSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsQuotes)
+    stage = staged(IfsQuotes)
 
 
 class TestIfsOpportunitySweep(SweepContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOpportunities)
+    stage = staged(IfsOpportunities)
 
 
 class TestIfsOpportunitySink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOpportunities)
+    stage = staged(IfsOpportunities)
 
 
 class TestIfsSteps(StepsContract):
-    @pytest.fixture(params=[IfsCustomers, IfsOrderWrites, IfsNumberedOrders, IfsQuotes], ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(IfsCustomers, IfsOrderWrites, IfsNumberedOrders, IfsQuotes)
 
 
 class TestIfsAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 class TestIfsErrors(ErrorsContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 async def test_an_empty_list_is_not_taken_for_an_empty_ifs() -> None:

@@ -1,11 +1,10 @@
 """Pipedrive keeps the contract, proved on its twin behind respx: accounts, contacts, deals with and without lines, products."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import msgspec
-import pytest
 import respx
 
 from ml_connector.domain import Kind, Line, Ref, RemoteId
@@ -22,9 +21,9 @@ from ml_connector_contract_tests import (
     NoticesContract,
     Of,
     SinkContract,
-    Stage,
     StepsContract,
     TwinStage,
+    staged,
 )
 from ml_connector_contract_tests.twin_stage import arrived, retold
 from ml_connector_pipedrive.plugin import SPEC
@@ -233,62 +232,36 @@ class PipedriveProducts(PipedriveAccounts):
         return self.twin.enter("products", name=text or self.title(n), code=self.number(n), prices=prices)
 
 
-def _stages(kind: type[PipedriveAccounts]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def accounts() -> Iterator[Stage]:
-    yield from _stages(PipedriveAccounts)
-
-
 EVERY = (PipedriveAccounts, OtherAccounts, PipedriveContacts, PipedriveDeals, PipedriveLines, PipedriveProducts)
 
 
 class TestPipedriveFeed(FeedContract):
-    @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(*EVERY)
 
 
 class TestPipedriveSink(SinkContract):
-    @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(*EVERY)
 
 
 class TestPipedriveSteps(StepsContract):
-    @pytest.fixture(params=(PipedriveLines, PipedriveProducts), ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(PipedriveLines, PipedriveProducts)
 
 
 class TestPipedriveAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(PipedriveAccounts)
 
 
 class TestPipedriveLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(PipedriveAccounts)
 
 
 class TestPipedriveBudget(BudgetContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(PipedriveBudget)
+    stage = staged(PipedriveBudget)
 
 
 class TestPipedriveErrors(ErrorsContract):
-    @pytest.fixture(params=(PipedriveAccounts, OtherAccounts), ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(PipedriveAccounts, OtherAccounts)
 
 
 class TestPipedriveNotices(NoticesContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(PipedriveAccounts)

@@ -1,11 +1,10 @@
 """Zoho CRM keeps the contract, proved on its twin behind respx: accounts and deals."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-import pytest
 import respx
 
 from ml_connector.domain import Kind, Line, Ref, RemoteId
@@ -20,9 +19,9 @@ from ml_connector_contract_tests import (
     LimitsContract,
     NoticesContract,
     SinkContract,
-    Stage,
     StepsContract,
     TwinStage,
+    staged,
 )
 from ml_connector_contract_tests.twin_stage import arrived, retold
 from ml_connector_zoho_crm.plugin import SPEC
@@ -235,83 +234,49 @@ class ZohoDealsWithOrders(ZohoDeals):
         return sum(1 + len(order["Ordered_Items"]) for order in orders)
 
 
-def _stages(kind: type[ZohoAccounts]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def accounts() -> Iterator[Stage]:
-    yield from _stages(ZohoAccounts)
-
-
 class TestZohoAccountFeed(FeedContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoDealFeed(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoDeals)
+    stage = staged(ZohoDeals)
 
 
 class TestZohoAccountSink(SinkContract):
-    @pytest.fixture(params=[ZohoAccounts, LegacyAccounts], ids=["modern", "legacy"])
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(ZohoAccounts, LegacyAccounts)
 
 
 class TestZohoDealSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoDeals)
+    stage = staged(ZohoDeals)
 
 
 class TestZohoOrderFeed(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoOrders)
+    stage = staged(ZohoOrders)
 
 
 class TestZohoOrderSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoOrders)
+    stage = staged(ZohoOrders)
 
 
 class TestZohoSteps(StepsContract):
-    @pytest.fixture(params=[ZohoAccounts, ZohoOrders, ZohoDealsWithOrders], ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(ZohoAccounts, ZohoOrders, ZohoDealsWithOrders)
 
 
 class TestZohoAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoBudget(BudgetContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoBudget)
+    stage = staged(ZohoBudget)
 
 
 class TestZohoErrors(ErrorsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoNotices(NoticesContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)

@@ -19,7 +19,7 @@ from ml_connector_contract_tests.sink import SinkContract  # noqa: E402
 from ml_connector_contract_tests.source import FeedContract, SourceContract, SweepContract  # noqa: E402
 from ml_connector_contract_tests.stage import Cut, Of, Stage  # noqa: E402
 from ml_connector_contract_tests.steps import StepsContract  # noqa: E402
-from ml_connector_contract_tests.twin_stage import TwinStage  # noqa: E402
+from ml_connector_contract_tests.twin_stage import TwinStage, staged  # noqa: E402
 
 __all__ = [
     "Ability",
@@ -38,4 +38,5 @@ __all__ = [
     "StepsContract",
     "SweepContract",
     "TwinStage",
+    "staged",
 ]

@@ -1,7 +1,7 @@
 """A stage over a plugin and its twin behind respx: the faults, counts and settings that every twin has alike."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from email.utils import format_datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import msgspec
+import pytest
 import respx
 
 from ml_connector.domain import RemoteId
@@ -181,6 +182,23 @@ class TwinStage(Stage):
         """Whether it is a write: a query may go by POST too."""
         reading = request.method in ("GET", "HEAD") or self._is(request, self.reads)
         return not reading and self.token_path not in request.url.path
+
+
+def staged(*kinds: type[TwinStage]) -> Any:
+    """The fixture ``stage`` of a contract class, for each of these stages behind a router of its own."""
+
+    @pytest.fixture(name="stage", params=kinds, ids=lambda kind: kind.__name__)
+    def stage(self: object, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        with respx.mock(assert_all_called=False) as router:
+            yield request.param(router)
+
+    return stage
+
+
+def lured(told: httpx.Response) -> httpx.Response:
+    """A page of an OData list whose next one is elsewhere."""
+    body = {**msgspec.json.decode(told.content), "@odata.nextLink": ELSEWHERE}
+    return httpx.Response(200, headers={"content-type": "application/json"}, content=msgspec.json.encode(body))
 
 
 def arrived(url: str, headers: Mapping[str, str], body: bytes) -> NoticeRequest:
