@@ -38,7 +38,7 @@ class StepsContract(Contract):
             assert call <= MOST_STEPS, "a write without an end"
             n = call + 1
             write = self._create(stage, n)
-            sink = stage.connect().sinks[stage.kind]
+            sink = stage.connect().sinks[stage.kind] if dies else stage.sink
             before = stage.steps()
             stage.cut_off(call, cut, dies=dies)
             told = await self._tried(sink, write)
@@ -79,8 +79,8 @@ class StepsContract(Contract):
         return _content(stage, record.entity), stage.parts(1)
 
     async def _read(self, stage: Stage, write: Create) -> Record:
-        """The one record that has the key, as a process sees it that knows nothing of the write."""
-        [record] = (await stage.connect().sinks[stage.kind].find([write.key]))[write.key]
+        """The one record that has the key, as a connection sees it that did not write it."""
+        [record] = (await stage.sink.find([write.key]))[write.key]
         return record
 
     def _is_whole(self, stage: Stage, n: int, record: Record, whole: tuple[Mapping[str, Any], int]) -> None:
