@@ -1,7 +1,8 @@
 """The in-memory fakes pass the contract, so that whatever is tested on them holds for systems that pass it too."""
 
+import datetime as dt
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from ml_connector.ports.notices import NoticeRequest, Subscription
 from ml_connector.system import Connection
 from ml_connector.testing import ManualClock, MemorySystem, MemoryTokens, memory_connection, memory_host
 from ml_connector.testing.shapes import merged
-from ml_connector.testing.system import delivery
+from ml_connector.testing.system import Channel, delivery
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
@@ -30,12 +31,18 @@ from ml_connector_contract_tests import (
 from ml_connector_contract_tests.strategies import accounts
 
 NO_HTTP = "nothing speaks HTTP in memory"
+NEVER: Mapping[Ability, str] = {
+    "dropping parts": "a channel is one thing",
+    "foreign links": NO_HTTP,
+    "orphans": "a channel says nothing of who opened it",
+    "redirects": NO_HTTP,
+}
 
 
 class MemoryStage(Stage):
     """Accounts (or orders) in a MemorySystem."""
 
-    cannot: Mapping[Ability, str] = {"redirects": NO_HTTP, "foreign links": NO_HTTP, "lines": "accounts have none"}
+    cannot: Mapping[Ability, str] = {**NEVER, "lines": "accounts have none"}
     text_limit = 100
 
     def __init__(self, style: Literal["feed", "sweep"] = "feed", kind: Kind = "account") -> None:
@@ -47,7 +54,13 @@ class MemoryStage(Stage):
         self._events = itertools.count(1)
 
     def connect(self) -> Connection:
-        host = memory_host(clock=self.clock, secrets=self.system.secrets(), tokens=self._tokens)
+        return self._connected("acme")
+
+    def neighbour(self) -> Connection:
+        return self._connected("acme2")
+
+    def _connected(self, name: str) -> Connection:
+        host = memory_host(name, clock=self.clock, secrets=self.system.secrets(), tokens=self._tokens)
         return memory_connection(self.system, host=host, style=self._style, page=10)
 
     def facts(self) -> Iterable[tuple[str, Mapping[str, object]]]:
@@ -123,11 +136,19 @@ class MemoryStage(Stage):
     def forget_channels(self) -> None:
         self.system.channels.clear()
 
+    def registered(self) -> Collection[str]:
+        return list(self.system.channels)
+
+    def register_foreign(self, url: str) -> None:
+        channel = self.system.new_id("channel")
+        expires = self.clock.now() + dt.timedelta(days=1)
+        self.system.channels[channel] = Channel(id=channel, url=url, secret="theirs", kinds=("order",), expires_at=expires)
+
 
 class MemoryOrders(MemoryStage):
     """Orders with their lines."""
 
-    cannot: Mapping[Ability, str] = {"redirects": NO_HTTP, "foreign links": NO_HTTP}
+    cannot: Mapping[Ability, str] = NEVER
     clearable = "customer_reference"
     money = "total"
 

@@ -5,12 +5,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
-import httpx
 import msgspec
 import pytest
 import respx
 
-from ml_connector.domain import UNSET, Kind, Line, Ref, RemoteId
+from ml_connector.domain import UNSET, Address, Kind, Line, Money, Ref, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.sink import Key
 from ml_connector.twin import TwinClock
@@ -21,16 +20,27 @@ from ml_connector_contract_tests import (
     FeedContract,
     LimitsContract,
     SinkContract,
-    Stage,
+    StepsContract,
     SweepContract,
     TwinStage,
+    staged,
 )
 from ml_connector_contract_tests.stage import stubs
-from ml_connector_contract_tests.twin_stage import ELSEWHERE
+from ml_connector_contract_tests.twin_stage import lured
 from ml_connector_ifs_cloud.plugin import ml_connector_systems
 from ml_connector_ifs_cloud.twin import IfsTwin
 
 COMPANY = "10"
+COMPUTED = "IFS computes the total from the lines"
+BESIDE = (
+    "CustOrdCustomerSet",
+    "CustomerInvoiceCompanies",
+    "CustomerCreditInfoArray",
+    "CustomerInfoAddresses",
+    "AddressTypes",
+    "CommunicationMethods",
+)
+PRIMARY = "the number is the primary key"
 
 
 class IfsStage(TwinStage):
@@ -59,11 +69,7 @@ class IfsStage(TwinStage):
         self.twin.identity.forget()
 
     def link_abroad(self) -> None:
-        def lure(told: httpx.Response) -> httpx.Response:
-            body = {**msgspec.json.decode(told.content), "@odata.nextLink": ELSEWHERE}
-            return httpx.Response(200, headers={"content-type": "application/json"}, content=msgspec.json.encode(body))
-
-        self.alter_next_answer(lure, times=9)  # the first may only ask whether the set is there
+        self.alter_next_answer(lured, times=9)  # the first may only ask whether the set is there
 
 
 class IfsCustomers(IfsStage):
@@ -76,8 +82,23 @@ class IfsCustomers(IfsStage):
         **IfsStage.overrides,
         "entities": {"account": {"create_defaults": {"Country": "Sweden", "CountryCode": "SE"}}},
     }
-    cannot: Mapping[Ability, str] = {"lines": "customers have none"}
+    cannot: Mapping[Ability, str] = {"doubles": PRIMARY, "lines": "customers have none"}
     text_limit = 100
+
+    def rich(self, n: int) -> Any:
+        return self.entity(
+            n,
+            phone="+46 31 1",
+            email="orders@acme.example",
+            currency="SEK",
+            billing=Address(street="Hamngatan 3", city="Göteborg", postal_code="411 05", country="SE"),
+            shipping=Address(street="Werftweg 1", city="Lübeck", postal_code="23552", country="DE"),
+            credit_limit=Money(Decimal("250000.50"), "SEK"),
+            payment_terms="30",
+        )
+
+    def parts(self, n: int) -> int:
+        return sum(self.number(n) in map(str, row.values()) for name in BESIDE for row in self.twin.rows(name))
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         number = self.number(n)
@@ -125,10 +146,13 @@ class IfsOrders(IfsStage):
     def number(self, n: int) -> str:
         return f"{10_000 + n:06d}"
 
+    def order_no(self, n: int) -> str:
+        return self.number(n)
+
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        number = self.number(n)
+        number = self.order_no(n)
         header = {"OrderNo": number, "CustomerNo": "C-100", "CurrencyCode": "SEK", "CustomerPoNo": text or self.title(n)}
-        self.twin.put("CustomerOrderSet", {**header, "Objstate": "Released"})
+        self.twin.put("CustomerOrderSet", {**header, "ExternalRef": self.number(n), "Objstate": "Released"})
         line: dict[str, Any] = {"OrderNo": number, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}
         self.twin.put("CustomerOrderLineSet", {**line, "BuyQtyDue": 1, "SaleUnitPrice": amount or Decimal("12.50")})
         return number
@@ -162,13 +186,16 @@ class IfsOrderHistory(IfsOrders):
 class IfsOrderWrites(IfsOrders):
     """Orders as they are written: what they come to is IFS's own sum."""
 
-    cannot: Mapping[Ability, str] = {"amounts": "IFS computes the total from the lines"}
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED, "doubles": PRIMARY}
 
 
 class IfsNumbered(IfsOrders):
     """Documents that IFS numbers itself, known by what the other side calls them."""
 
     clearable = "payment_terms"
+
+    def order_no(self, n: int) -> str:
+        return f"{90_000 + len(self.twin.rows('CustomerOrderSet'))}"
 
     def key(self, n: int) -> Key:
         return Key("external_reference", self.number(n))
@@ -185,6 +212,7 @@ class IfsNumbered(IfsOrders):
 class IfsNumberedOrders(IfsNumbered, IfsOrderWrites):
     """Orders under IFS's numbers."""
 
+    cannot: Mapping[Ability, str] = {"amounts": COMPUTED}
     overrides: ClassVar[Mapping[str, object]] = {
         **IfsStage.overrides,
         "entities": {"order": {"create_defaults": {"Contract": "S01", "OrderId": "NO"}}},
@@ -202,13 +230,14 @@ class IfsQuotes(IfsNumbered):
         "entities": {"quote": {"create_defaults": {"Contract": "S01"}}},
     }
     cannot: Mapping[Ability, str] = {
-        "amounts": "IFS computes the total from the lines",
+        "amounts": COMPUTED,
         "removing": "no action that cancels a quotation is known unless the user names one",
     }
     needed: ClassVar[Mapping[str, object]] = {}
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        record_id = self.number(n)
+        taken = {row["QuotationNo"] for row in self.twin.rows("OrderQuotationSet")}
+        record_id = self.number(n) if self.number(n) not in taken else f"Q-{len(taken):05d}"
         header = {"QuotationNo": record_id, "CustomerNo": "C-100", "CurrencyCode": "SEK", "ExternalRef": self.number(n)}
         self.twin.put("OrderQuotationSet", {**header, "CustomerPoNo": text or self.title(n), "Objstate": "Planned"})
         line: dict[str, Any] = {"QuotationNo": record_id, "LineNo": "1", "RelNo": "1", "LineItemNo": 0, "CatalogNo": "P-1"}
@@ -234,6 +263,7 @@ class IfsOpportunities(IfsStage):
     overrides: ClassVar[Mapping[str, object]] = {**IfsStage.overrides, "entities": {"deal": {"numbers": "given"}}}
     cannot: Mapping[Ability, str] = {
         "amounts": "no property for the amount is known unless the user names one",
+        "doubles": PRIMARY,
         "clearing": "what is mapped is mandatory in IFS, or no text",
         "lines": "no set for them is known",
         "removing": "no action that ends an opportunity is known unless the user names one",
@@ -259,91 +289,56 @@ class IfsOpportunities(IfsStage):
         self.twin.remove("BusinessOpportunities", record_id)
 
 
-def _stages(kind: type[IfsStage]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def customers() -> Iterator[Stage]:
-    yield from _stages(IfsCustomers)
-
-
-@pytest.fixture
-def orders() -> Iterator[Stage]:
-    yield from _stages(IfsOrders)
-
-
 class TestIfsCustomerSweep(SweepContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsOrderSweep(SweepContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 class TestIfsOrderHistory(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOrderHistory)
+    stage = staged(IfsOrderHistory)
 
 
 class TestIfsCustomerSink(SinkContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsOrderSink(SinkContract):
-    @pytest.fixture(params=[IfsOrderWrites, IfsNumberedOrders], ids=["given", "assigned"])
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(IfsOrderWrites, IfsNumberedOrders)
 
 
 class TestIfsQuoteSweep(SweepContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsQuotes)
+    stage = staged(IfsQuotes)
 
 
 class TestIfsQuoteSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsQuotes)
+    stage = staged(IfsQuotes)
 
 
 class TestIfsOpportunitySweep(SweepContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOpportunities)
+    stage = staged(IfsOpportunities)
 
 
 class TestIfsOpportunitySink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(IfsOpportunities)
+    stage = staged(IfsOpportunities)
+
+
+class TestIfsSteps(StepsContract):
+    stage = staged(IfsCustomers, IfsOrderWrites, IfsNumberedOrders, IfsQuotes)
 
 
 class TestIfsAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, customers: Stage) -> Stage:
-        return customers
+    stage = staged(IfsCustomers)
 
 
 class TestIfsLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 class TestIfsErrors(ErrorsContract):
-    @pytest.fixture
-    def stage(self, orders: Stage) -> Stage:
-        return orders
+    stage = staged(IfsOrders)
 
 
 async def test_an_empty_list_is_not_taken_for_an_empty_ifs() -> None:

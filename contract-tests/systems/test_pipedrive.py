@@ -1,11 +1,10 @@
 """Pipedrive keeps the contract, proved on its twin behind respx: accounts, contacts, deals with and without lines, products."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import msgspec
-import pytest
 import respx
 
 from ml_connector.domain import Kind, Line, Ref, RemoteId
@@ -15,17 +14,22 @@ from ml_connector.twin import Kind as FaultKind
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
+    BudgetContract,
     ErrorsContract,
     FeedContract,
     LimitsContract,
     NoticesContract,
     Of,
     SinkContract,
-    Stage,
+    StepsContract,
     TwinStage,
+    staged,
 )
+from ml_connector_contract_tests.twin_stage import arrived, retold
 from ml_connector_pipedrive.plugin import SPEC
 from ml_connector_pipedrive.twin import PipedriveTwin
+from ml_connector_pipedrive.twin.company import ROBOT
+from ml_connector_pipedrive.twin.webhooks import Webhook
 
 BY_CURSOR = "Pipedrive pages by cursors, never by links"
 SILENT = "Pipedrive lists deleted deals and nothing else that was deleted"
@@ -61,6 +65,7 @@ class PipedriveAccounts(TwinStage):
     clearable = "website"
     many = 120
     concurrency = 4
+    told_at_once = 1
 
     plural: ClassVar[str] = "organizations"
     key_field: ClassVar[str] = "ERP Customer No"
@@ -91,14 +96,16 @@ class PipedriveAccounts(TwinStage):
         self.twin.access.refresh.clear()
         self.twin.access.bearers.clear()
 
+    def sent(self) -> Sequence[NoticeRequest]:
+        return [arrived(each.url, each.headers, each.body) for each in self.twin.deliveries]
+
     def notice(self, subscription: Subscription, ids: Sequence[RemoteId]) -> NoticeRequest:
-        return self._delivered(subscription, ids[0])
+        return self._delivered(ids[0])
 
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
         if wrong == "channel":
-            return self._delivered(subscription, ids[0], webhook_id="1")
-        told = self._delivered(subscription, ids[0])
-        return msgspec.structs.replace(told, headers={"authorization": "Basic bWwtY29ubmVjdG9yOmEgZ3Vlc3M="})
+            return self._delivered(ids[0], webhook_id="1")
+        return retold(self._delivered(ids[0]), {"authorization": "Basic bWwtY29ubmVjdG9yOmEgZ3Vlc3M="})
 
     def channels(self) -> int:
         return len(self.twin.webhooks.hooks)
@@ -106,24 +113,25 @@ class PipedriveAccounts(TwinStage):
     def forget_channels(self) -> None:
         self.twin.webhooks.hooks.clear()
 
+    def registered(self) -> Collection[str]:
+        return [str(hook) for hook in self.twin.webhooks.hooks]
+
+    def register_foreign(self, url: str) -> None:
+        told = {"subscription_url": url, "event_action": "*", "event_object": "deal", "name": "Invoices", "user_id": ROBOT}
+        hook = len(self.twin.webhooks.hooks) + 7
+        self.twin.webhooks.hooks[hook] = Webhook(hook, told, self.clock.now())
+
+    def drop_part(self) -> None:
+        del self.twin.webhooks.hooks[max(self.twin.webhooks.hooks)]
+
     def _fault(self, of: Of, kind: FaultKind, **more: Any) -> None:
         fault = Leap if of == "write" else Fault
         method, path = self.writes if of == "write" else self.reads
         self.twin.faults.add(fault(kind, method=method, path=path, **more))
 
-    def _delivered(self, subscription: Subscription, record_id: RemoteId, **fakes: object) -> NoticeRequest:
-        """The delivery that a person's edit causes, told of this record: Pipedrive names one record in each."""
-        some = next((str(row["id"]) for row in self.twin.company.tables[self.plural].living()), None) or self.put_as_person(999)
-        self.edit_as_person(some, f"Acme {len(self.twin.deliveries)} at {self.clock.now().isoformat()}")
-        delivery = self.twin.deliveries[-1]
-        told = msgspec.json.decode(delivery.body)
-        told["meta"] |= {"entity_id": record_id, **fakes}
-        return NoticeRequest(
-            path_token=delivery.url.rpartition("/")[2],
-            query={},
-            headers=delivery.headers,
-            body=msgspec.json.encode(told),
-        )
+    def _delivered(self, record_id: RemoteId, **fakes: object) -> NoticeRequest:
+        request = self.delivery()
+        return retold(request, meta={**msgspec.json.decode(request.body)["meta"], "entity_id": record_id, **fakes})
 
 
 class OtherAccounts(PipedriveAccounts):
@@ -134,6 +142,25 @@ class OtherAccounts(PipedriveAccounts):
         twin.add_field("organizations", "Credit limit", "monetary")
         twin.reader.lag_s, twin.reader.answers_deleted, twin.reader.tells_unset = 30, True, False
         return twin
+
+
+class PipedriveBudget(PipedriveAccounts):
+    """The same on a small budget."""
+
+    cannot: Mapping[Ability, str] = {**PipedriveAccounts.cannot, "counting": "every answer of Pipedrive's tells what is left"}
+    budget, reserve = 4000, 400
+    overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "limits": {"tokens_per_day": 4000, "reserve_percent": 10}}
+
+    def make_twin(self, clock: TwinClock) -> PipedriveTwin:
+        twin = super().make_twin(clock)
+        twin.limits.daily = self.budget
+        return twin
+
+    def leave_credits(self, count: int) -> None:
+        self.twin.limits.spent += self.twin.limits.left - count
+
+    def credits_left(self) -> int:
+        return self.twin.limits.left
 
 
 class PipedriveContacts(PipedriveAccounts):
@@ -205,58 +232,36 @@ class PipedriveProducts(PipedriveAccounts):
         return self.twin.enter("products", name=text or self.title(n), code=self.number(n), prices=prices)
 
 
-def _stages(kind: type[PipedriveAccounts]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
-
-
-@pytest.fixture
-def accounts() -> Iterator[Stage]:
-    yield from _stages(PipedriveAccounts)
-
-
 EVERY = (PipedriveAccounts, OtherAccounts, PipedriveContacts, PipedriveDeals, PipedriveLines, PipedriveProducts)
 
 
 class TestPipedriveFeed(FeedContract):
-    @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(*EVERY)
 
 
 class TestPipedriveSink(SinkContract):
-    @pytest.fixture(params=EVERY, ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(*EVERY)
+
+
+class TestPipedriveSteps(StepsContract):
+    stage = staged(PipedriveLines, PipedriveProducts)
 
 
 class TestPipedriveAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(PipedriveAccounts)
 
 
 class TestPipedriveLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(PipedriveAccounts)
+
+
+class TestPipedriveBudget(BudgetContract):
+    stage = staged(PipedriveBudget)
 
 
 class TestPipedriveErrors(ErrorsContract):
-    @pytest.fixture(params=(PipedriveAccounts, OtherAccounts), ids=lambda kind: kind.__name__)
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(PipedriveAccounts, OtherAccounts)
 
 
 class TestPipedriveNotices(NoticesContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
-
-    async def test_a_notice_with_the_right_proof_names_every_record(self, stage: Stage) -> None:
-        """Pipedrive names one record in a delivery; three edits are three deliveries."""
-        subscription = await self._subscribe(stage)
-        ids = [stage.put_as_person(n) for n in (1, 2, 3)]
-        notices = [each for one in ids for each in stage.notices.read(stage.notice(subscription, [one]), subscription)]
-        assert [notice.ids for notice in notices] == [(one,) for one in ids]
-        assert {notice.kind for notice in notices} == {stage.kind}
+    stage = staged(PipedriveAccounts)

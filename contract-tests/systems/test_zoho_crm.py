@@ -1,13 +1,10 @@
 """Zoho CRM keeps the contract, proved on its twin behind respx: accounts and deals."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
-import pytest
 import respx
 
 from ml_connector.domain import Kind, Line, Ref, RemoteId
@@ -16,17 +13,22 @@ from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
+    BudgetContract,
     ErrorsContract,
     FeedContract,
     LimitsContract,
     NoticesContract,
     SinkContract,
-    Stage,
+    StepsContract,
     TwinStage,
+    staged,
 )
+from ml_connector_contract_tests.twin_stage import arrived, retold
 from ml_connector_zoho_crm.plugin import SPEC
 from ml_connector_zoho_crm.twin import ZohoTwin
+from ml_connector_zoho_crm.twin.watch import Channel
 
+UNIQUE = "the field with the ERP's number is unique"
 NO_WAIT = "Zoho's 429 does not say how long to wait"
 
 
@@ -42,6 +44,8 @@ class ZohoAccounts(TwinStage):
     token_path = "/oauth/v2/token"
     overrides: ClassVar[Mapping[str, object]] = {"coql_page": 10, "limits": {"concurrency": 5, "heavy_concurrency": 4}}
     cannot: Mapping[Ability, str] = {
+        "doubles": UNIQUE,
+        "dropping parts": "a channel is kept or dropped whole",
         "foreign links": "Zoho pages by keyset and tokens, never by links",
         "lines": "accounts have none",
         "removing": "accounts have no field that takes them out of use unless the user names one",
@@ -84,13 +88,15 @@ class ZohoAccounts(TwinStage):
         self.twin.accounts.grants.clear()
         self.twin.accounts.tokens.clear()
 
+    def sent(self) -> Sequence[NoticeRequest]:
+        return [arrived(url, {"content-type": "application/json"}, body) for url, body in self.twin.deliveries]
+
     def notice(self, subscription: Subscription, ids: Sequence[RemoteId]) -> NoticeRequest:
-        return self._delivered(subscription, ids)
+        return retold(self.delivery(), ids=list(ids))
 
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
-        return self._delivered(
-            subscription, ids, **({"token": "a guess"} if wrong == "token" else {"channel_id": "1700000000000"})
-        )
+        false = {"token": {"token": "a guess"}, "channel": {"channel_id": "1700000000000"}}
+        return retold(self.delivery(), ids=list(ids), **false[wrong])
 
     def channels(self) -> int:
         return sum(channel.expires > self.clock.now() for channel in self.twin.watch.channels.values())
@@ -98,19 +104,13 @@ class ZohoAccounts(TwinStage):
     def forget_channels(self) -> None:
         self.twin.watch.channels.clear()
 
-    def _delivered(self, subscription: Subscription, ids: Sequence[RemoteId], **fakes: object) -> NoticeRequest:
-        """The delivery that a person's edit causes, told of these ids."""
-        some = next(iter(self.twin.records(self.module)), None) or self.put_as_person(999)
-        self.edit_as_person(some, f"Acme {len(self.twin.deliveries)} at {self.clock.now().isoformat()}")
-        url, body = self.twin.deliveries[-1]
-        told = {**msgspec.json.decode(body), "ids": list(ids), **fakes}
-        parts = urlsplit(url)
-        return NoticeRequest(
-            path_token=parts.path.rpartition("/")[2],
-            query=dict(parse_qsl(parts.query)),
-            headers={"content-type": "application/json"},
-            body=msgspec.json.encode(told),
-        )
+    def registered(self) -> Collection[str]:
+        return [channel.id for channel in self.twin.watch.channels.values() if channel.expires > self.clock.now()]
+
+    def register_foreign(self, url: str) -> None:
+        channel = str(len(self.twin.watch.channels) + 7)
+        expires = self.clock.now() + dt.timedelta(days=1)
+        self.twin.watch.channels[channel] = Channel(channel, self.twin.org.robot.id, ["Deals.all"], expires, url)
 
 
 class LegacyAccounts(ZohoAccounts):
@@ -120,12 +120,39 @@ class LegacyAccounts(ZohoAccounts):
         return ZohoTwin(clock=clock, erp_fields=True, status_mode="legacy")
 
 
+class ZohoBudget(ZohoAccounts):
+    """The same with few credits, and what makes a create look before it writes."""
+
+    budget, reserve = 400, 100
+    overrides: ClassVar[Mapping[str, object]] = {
+        "coql_page": 10,
+        "create_defaults": {"account": {"Industry": "Manufacturing"}},
+        "limits": {"concurrency": 5, "heavy_concurrency": 4, "credits_per_day": 400, "credit_reserve": 100},
+    }
+
+    def make_twin(self, clock: TwinClock) -> ZohoTwin:
+        twin = super().make_twin(clock)
+        twin.limits.allowance = self.budget
+        return twin
+
+    def leave_credits(self, count: int) -> None:
+        with self.twin.limits.slot(self.credits_left() - count, heavy=False):
+            pass
+
+    def credits_left(self) -> int:
+        return self.twin.limits.allowance - self.twin.limits.used
+
+    def hush(self) -> None:
+        self.twin.limits.allowance = 1_000_000
+
+
 class ZohoDeals(ZohoAccounts):
     """Deals, matched by a custom field with the ERP's order number."""
 
     kind = "deal"
     writes = (None, "/Deals")
     cannot: Mapping[Ability, str] = {
+        "doubles": UNIQUE,
         "lines": 'deals have lines only with order_lines = "sales_order" or "custom_subform"',
         "removing": "deals have no field that takes them out of use unless the user names one",
         "telling the wait": NO_WAIT,
@@ -156,6 +183,7 @@ class ZohoOrders(ZohoAccounts):
     overrides: ClassVar[Mapping[str, object]] = {**ZohoAccounts.overrides, "retire": {"order": {"Status": "Cancelled"}}}
     cannot: Mapping[Ability, str] = {
         "amounts": "Zoho computes the total from the lines",
+        "doubles": UNIQUE,
         "telling the wait": NO_WAIT,
     }
     text_limit = 120
@@ -186,71 +214,69 @@ class ZohoOrders(ZohoAccounts):
         return self.twin.insert_as_person(self.module, **fields)
 
 
-def _stages(kind: type[ZohoAccounts]) -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield kind(router)
+class ZohoDealsWithOrders(ZohoDeals):
+    """Deals whose lines stand in a sales order beside each."""
 
+    overrides: ClassVar[Mapping[str, object]] = {**ZohoDeals.overrides, "order_lines": "sales_order"}
 
-@pytest.fixture
-def accounts() -> Iterator[Stage]:
-    yield from _stages(ZohoAccounts)
+    def __init__(self, router: respx.Router) -> None:
+        super().__init__(router)
+        self.buyer = self.twin.insert_as_person("Accounts", Account_Name="Acme")
+        self.product = self.twin.insert_as_person("Products", Product_Name="Gearbox 12", ERP_Item_No="GB-12")
+
+    def rich(self, n: int) -> Any:
+        product = Ref("product", self.product)
+        lines = tuple(Line(key=key, product=product, quantity=Decimal(2), unit_price=Decimal(3)) for key in "123")
+        return self.entity(n, account=Ref("account", self.buyer), lines=lines)
+
+    def parts(self, n: int) -> int:
+        orders = [order for order in self.twin.records("Sales_Orders").values() if order["ERP_Order_No"] == self.number(n)]
+        return sum(1 + len(order["Ordered_Items"]) for order in orders)
 
 
 class TestZohoAccountFeed(FeedContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoDealFeed(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoDeals)
+    stage = staged(ZohoDeals)
 
 
 class TestZohoAccountSink(SinkContract):
-    @pytest.fixture(params=[ZohoAccounts, LegacyAccounts], ids=["modern", "legacy"])
-    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        yield from _stages(request.param)
+    stage = staged(ZohoAccounts, LegacyAccounts)
 
 
 class TestZohoDealSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoDeals)
+    stage = staged(ZohoDeals)
 
 
 class TestZohoOrderFeed(FeedContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoOrders)
+    stage = staged(ZohoOrders)
 
 
 class TestZohoOrderSink(SinkContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(ZohoOrders)
+    stage = staged(ZohoOrders)
+
+
+class TestZohoSteps(StepsContract):
+    stage = staged(ZohoAccounts, ZohoOrders, ZohoDealsWithOrders)
 
 
 class TestZohoAuth(AuthContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoLimits(LimitsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
+
+
+class TestZohoBudget(BudgetContract):
+    stage = staged(ZohoBudget)
 
 
 class TestZohoErrors(ErrorsContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)
 
 
 class TestZohoNotices(NoticesContract):
-    @pytest.fixture
-    def stage(self, accounts: Stage) -> Stage:
-        return accounts
+    stage = staged(ZohoAccounts)

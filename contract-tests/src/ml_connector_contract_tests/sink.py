@@ -8,11 +8,12 @@ import pytest
 
 from ml_connector.domain import ENTITIES
 from ml_connector.ports.sink import Conflict, Key, Outcome, Rejected, Remove, Unknown, Update, Written
+from ml_connector_contract_tests.keys import KeysContract
 from ml_connector_contract_tests.source import AWKWARD
-from ml_connector_contract_tests.stage import Contract, Stage
+from ml_connector_contract_tests.stage import Stage
 
 
-class SinkContract(Contract):
+class SinkContract(KeysContract):
     """Writing and looking up one kind."""
 
     # Creating

@@ -1,6 +1,6 @@
 """What the contract asks of a plugin's author: the connection under test, and hands on the vendor's side of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -13,29 +13,14 @@ from ml_connector.ports.sink import Create, Key, Outcome, Sink, Write
 from ml_connector.ports.source import Feed, Source, Sweep
 from ml_connector.system import Connection
 from ml_connector.testing import ManualClock
+from ml_connector_contract_tests.abilities import Ability
 
 Of: TypeAlias = Literal["read", "write"]
 """Which call a fault shall meet: one that reads records of the kind, or one that writes them."""
 
-Ability: TypeAlias = Literal[
-    "amounts",  # the kind has an amount: ``money``
-    "clearing",  # a text can be cleared: ``clearable``
-    "concurrency",  # the stage counts calls in flight: ``dawdle``, ``peak``
-    "conflicts",  # the vendor takes versions and refuses stale ones
-    "deleting",  # people can delete records
-    "entering",  # people can enter records (else the sweep's and feed's checks have nothing to read)
-    "expiring",  # tokens expire
-    "foreign links",  # answers hold links to further pages
-    "lines",  # the kind has lines
-    "lookup",  # a record can be found by its business key
-    "redirects",  # the plugin speaks HTTP
-    "removing",  # records can be taken out of use through the sink
-    "revoking",  # access can be withdrawn
-    "telling deletions",  # the feed tells of deletions
-    "telling the wait",  # a throttled answer says how long to wait
-    "text limit",  # the length of ``text`` is bounded: ``text_limit``
-    "throttling",  # the vendor counts calls
-]
+
+Cut: TypeAlias = Literal["lost before", "lost after", "server error"]
+"""How a call ends that is cut off: without its work, after its work, or refused with a 503."""
 
 
 class Stage:
@@ -66,8 +51,18 @@ class Stage:
     token_life_s = 3600.0
     concurrency = 4
     """Most calls at once."""
+    budget = 0
+    """Credits a day that the settings allow, where the vendor counts them."""
+    reserve = 0
+    """How many of them are for writes and notices alone."""
     upserts = False
     """The vendor itself keeps business keys unique, so that a create may be sent twice."""
+    told_at_once: int | None = None
+    """Most records that one delivery of a notice names; None: as many as changed."""
+    watched: Sequence[Kind] = ("account", "contact")
+    """Two kinds that can be subscribed to together."""
+    odd_numbers: Sequence[str] = ("O'BRIEN", 'A"B', *(f"A{sign}B" for sign in "&/%+*_,#? "), "Ä-ß", "株式")
+    """Business numbers that the vendor takes and that are easily mistaken on the way to it."""
 
     # The side under test
 
@@ -114,6 +109,10 @@ class Stage:
         """The n-th record's business number."""
         return f"C-{n:04d}"
 
+    def renumber(self, *numbers: str) -> None:
+        """From now on these are the numbers of the first records."""
+        vars(self)["number"] = lambda n: numbers[n - 1]
+
     def title(self, n: int) -> str:
         """What ``text`` holds on the n-th record unless a check says otherwise."""
         return f"Acme {n}"
@@ -121,6 +120,10 @@ class Stage:
     def entity(self, n: int, **fields: Any) -> Entity:
         """The n-th record as the sink gets it."""
         return self.changes(**{"number": self.number(n), self.text: self.title(n), **fields})
+
+    def rich(self, n: int) -> Entity:
+        """The n-th record with everything that takes a call of its own: lines, addresses, a state."""
+        return self.entity(n) if "lines" in self.cannot else self.entity(n, lines=self.lines("1", "2", "3"))
 
     def changes(self, **fields: Any) -> Entity:
         """Only these fields."""
@@ -166,6 +169,12 @@ class Stage:
     def stored_text(self, n: int) -> object:
         return self.stored()[self.number(n)][self.text]
 
+    def parts(self, n: int) -> int:
+        """How many rows hang on the n-th record: lines, unless there are addresses and the like."""
+        lines = self.stored()[self.number(n)].get("lines") or ()
+        assert isinstance(lines, Sequence)
+        return len(lines)
+
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         """A person enters the n-th record; returns its id."""
         self._missing("entering")
@@ -195,6 +204,10 @@ class Stage:
         """The work is done, and the answer is a web page with status 200."""
         raise NotImplementedError("garble_next_answer")
 
+    def cut_off(self, call: int, cut: Cut, *, dies: bool) -> None:
+        """Cut off the n-th call from now that changes something; ``dies``: and every call after it, as its process is gone."""
+        self._missing("steps")
+
     def calm(self) -> None:
         """Take back every fault that has not struck yet."""
         raise NotImplementedError("calm")
@@ -219,11 +232,29 @@ class Stage:
         """The next list answer names another host for its next page."""
         self._missing("foreign links")
 
+    # Daily budgets, where the vendor has them
+
+    def leave_credits(self, count: int) -> None:
+        """Other programs have spent from the budget until so many are left."""
+        raise NotImplementedError("leave_credits")
+
+    def credits_left(self) -> int:
+        """As the vendor counts them."""
+        raise NotImplementedError("credits_left")
+
+    def hush(self) -> None:
+        """The vendor has far more than the settings allow, and answers do not tell what is left."""
+        self._missing("counting")
+
     # What the vendor counted
 
     def calls(self) -> int:
         """Requests so far, those for tokens included."""
         raise NotImplementedError("calls")
+
+    def steps(self) -> int:
+        """Calls so far that change something at the vendor."""
+        self._missing("steps")
 
     def mints(self) -> int:
         """Access tokens asked for so far."""
@@ -251,6 +282,11 @@ class Stage:
         """A delivery as the vendor sends it about these records; every call is another event."""
         raise NotImplementedError("notice")
 
+    def notices_of(self, subscription: Subscription, ids: Sequence[RemoteId]) -> list[NoticeRequest]:
+        """Deliveries that together name all of these records."""
+        width = self.told_at_once or len(ids)
+        return [self.notice(subscription, ids[start : start + width]) for start in range(0, len(ids), width)]
+
     def forged(self, subscription: Subscription, ids: Sequence[RemoteId], wrong: Literal["token", "channel"]) -> NoticeRequest:
         """The same from somebody who knows everything but the secret, or with another channel's name on it."""
         raise NotImplementedError("forged")
@@ -262,6 +298,22 @@ class Stage:
     def forget_channels(self) -> None:
         """The vendor has let every channel lapse."""
         raise NotImplementedError("forget_channels")
+
+    def registered(self) -> Collection[str]:
+        """Ids of everything that is registered at the vendor and calls somebody: channels, webhooks, their parts."""
+        self._missing("registrations")
+
+    def register_foreign(self, url: str) -> None:
+        """Another program registers its own address, as whoever this connection is to the vendor."""
+        self._missing("registrations")
+
+    def neighbour(self) -> Connection:
+        """Another connection of this program to the same installation, with a name of its own."""
+        self._missing("registrations")
+
+    def drop_part(self) -> None:
+        """The vendor drops one of the registrations on which the subscription stands, and says nothing."""
+        self._missing("dropping parts")
 
     # Helpers of the checks
 

@@ -304,3 +304,26 @@ async def test_an_environment_without_the_unit_group_refuses_products_one_by_one
     assert isinstance(known, Written)
     assert isinstance(new, Rejected)
     assert (new.code, new.field) == ("UNIT", "unit")
+
+
+async def test_two_accounts_with_one_number_are_named_and_neither_is_changed(dynamics: Callable[..., Any]) -> None:
+    """Only where administrators made no key; a person merges them, and then the survivor is the one."""
+    world = dynamics()
+    world.twin.env.defs["account"].keys.clear()
+    first, second = (world.account(accountnumber="C-1") for _ in range(2))
+    outcome = await world.create("account", Account(number="C-1", name="Acme"))
+    assert (outcome.code, outcome.field) == ("AMBIGUOUS", "number")
+    assert first in outcome.reason
+    assert second in outcome.reason
+    assert {row.values["name"] for row in world.twin.records("account").values()} == {"Nordvik AS"}
+    world.twin.env.rows["account"][second].values |= {"merged": True, "masterid": first, "statecode": 1, "statuscode": 2}
+    assert (await world.create("account", Account(number="C-1", name="Acme"))).id == first
+
+
+async def test_blanks_before_a_number_make_it_another(dynamics: Callable[..., Any]) -> None:
+    """An id of our own making that left them out would have written over the other account."""
+    world = dynamics()
+    world.twin.env.defs["account"].keys.clear()
+    made = [await world.create("account", Account(number=number, name="Acme")) for number in ("C-1", " C-1", "c-1 ")]
+    assert [outcome.created for outcome in made] == [True, True, False]
+    assert made[2].id == made[0].id != made[1].id

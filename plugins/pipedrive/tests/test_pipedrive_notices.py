@@ -181,3 +181,15 @@ async def test_no_secret_of_ours_lies_at_pipedrive(pipedrive: Callable[..., Any]
     world = pipedrive()
     await subscribed(world)
     assert "s3cret" not in str([hook.told for hook in world.twin.webhooks.hooks.values()])
+
+
+async def test_webhooks_that_a_lost_memory_left_behind_are_removed_and_no_others(pipedrive: Callable[..., Any]) -> None:
+    """A hook of the same name at another receiver belongs to another installation of this program."""
+    world = pipedrive()
+    notices = world.connection.notices
+    former = await notices.subscribe(Callback(url="https://sync.acme.example/notices/0ld", secret="s3cret", kinds=("account",)))
+    name = world.twin.webhooks.hooks[int(former.id)].told["name"]
+    elsewhere = {"subscription_url": "https://other.example/notices/x", "event_action": "*", "event_object": "organization"}
+    answer = await world.twin.ask("POST", "v1/webhooks", {**elsewhere, "name": name})
+    subscription = await subscribed(world)
+    assert {str(hook) for hook in world.twin.webhooks.hooks} == {*subscription.id.split(","), str(answer.json["data"]["id"])}

@@ -137,13 +137,24 @@ async def test_a_channel_that_zoho_forgot_is_opened_anew_and_only_once(zoho):
     assert await channels(world) == {renewed.id}
 
 
-async def test_subscribing_again_replaces_the_channel_of_that_address(zoho):
+async def test_subscribing_again_replaces_what_this_connection_has_at_the_receiver(zoho):
+    """A channel at another receiver belongs to another installation of this program."""
     world = zoho()
+    elsewhere = await subscribed(world, url="https://elsewhere.example/notices/q7Zk3w")
     await subscribed(world)
-    other = await subscribed(world, kinds=("deal",), url="https://hooks.example.com/notices/other")
+    await subscribed(world, kinds=("deal",), url="https://hooks.example.com/notices/former")
     world.pass_time(seconds=1)
     again = await subscribed(world)
-    assert await channels(world) == {again.id, other.id}
+    assert await channels(world) == {again.id, elsewhere.id}
+
+
+async def test_a_renewal_closes_what_another_process_opened_beside_it(zoho):
+    world = zoho()
+    subscription = await subscribed(world)
+    [channel] = world.twin.watch.channels.values()
+    world.twin.watch.channels["17"] = msgspec.structs.replace(channel, id="17")
+    renewed = await world.connection.notices.renew(subscription)
+    assert await channels(world) == {renewed.id} == {subscription.id}
 
 
 async def test_a_lost_answer_to_the_subscription_leaves_one_channel(zoho):

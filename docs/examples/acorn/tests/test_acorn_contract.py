@@ -1,11 +1,9 @@
 """Acorn keeps the contract, proved on its twin behind respx."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar
 
-import pytest
-import respx
 from ml_connector_acorn.plugin import SPEC
 from ml_connector_acorn.twin import LONGEST, AcornTwin
 
@@ -18,8 +16,8 @@ from ml_connector_contract_tests import (
     FeedContract,
     LimitsContract,
     SinkContract,
-    Stage,
     TwinStage,
+    staged,
 )
 
 
@@ -34,7 +32,11 @@ class AcornAccounts(TwinStage):
     writes = (None, "/v1/customers/")
     token_path = "/oauth/token"
     overrides: ClassVar[Mapping[str, object]] = {"page_size": 10}
-    cannot: Mapping[Ability, str] = {"lines": "customers have none", "foreign links": "Acorn pages by number, not by link"}
+    cannot: Mapping[Ability, str] = {
+        "doubles": "Acorn lets no two customers have one number",
+        "foreign links": "Acorn pages by number, not by link",
+        "lines": "customers have none",
+    }
     text_limit = LONGEST
 
     def make_twin(self, clock: TwinClock) -> AcornTwin:
@@ -55,28 +57,21 @@ class AcornAccounts(TwinStage):
         self.twin.tokens.clear()
 
 
-@pytest.fixture
-def acorn() -> Iterator[Stage]:
-    with respx.mock(assert_all_called=False) as router:
-        yield AcornAccounts(router)
+class TestAcornFeed(FeedContract):
+    stage = staged(AcornAccounts)
 
 
-class OnAcorn:
-    @pytest.fixture
-    def stage(self, acorn: Stage) -> Stage:
-        return acorn
+class TestAcornSink(SinkContract):
+    stage = staged(AcornAccounts)
 
 
-class TestAcornFeed(OnAcorn, FeedContract): ...
+class TestAcornAuth(AuthContract):
+    stage = staged(AcornAccounts)
 
 
-class TestAcornSink(OnAcorn, SinkContract): ...
+class TestAcornLimits(LimitsContract):
+    stage = staged(AcornAccounts)
 
 
-class TestAcornAuth(OnAcorn, AuthContract): ...
-
-
-class TestAcornLimits(OnAcorn, LimitsContract): ...
-
-
-class TestAcornErrors(OnAcorn, ErrorsContract): ...
+class TestAcornErrors(ErrorsContract):
+    stage = staged(AcornAccounts)

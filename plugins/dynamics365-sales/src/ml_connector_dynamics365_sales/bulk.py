@@ -5,7 +5,7 @@ from datetime import datetime
 
 from ml_connector_adapters.http import odata
 from ml_connector_dynamics365_sales.api import MULTIPLE_MOST, Api, keyed
-from ml_connector_dynamics365_sales.jobs import STOPS, Job
+from ml_connector_dynamics365_sales.jobs import STOPS, Job, folded
 from ml_connector_dynamics365_sales.judge import whole
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.wire import Vendor
@@ -24,7 +24,7 @@ class Bulk:
 
         The message tells no ids, so keys are looked up before (which are new?) and after (which ids and versions?).
         """
-        distinct = {str(job.body[job.column]).casefold(): job for job in jobs}
+        distinct = {folded(str(job.body[job.column])): job for job in jobs}
         ours = list(distinct.values())
         others = [job for job in jobs if job not in ours]
         before = await self._rows(plan, ours)
@@ -58,7 +58,7 @@ class Bulk:
                 job.failed(error)
             return left + others
         for job in written:
-            name = str(job.body[job.column]).casefold()
+            name = folded(str(job.body[job.column]))
             if (row := after.get(name)) is None:
                 left.append(job)
                 continue
@@ -68,12 +68,12 @@ class Bulk:
     async def _rows(self, plan: Plan, jobs: Sequence[Job]) -> dict[str, Vendor]:
         found: dict[str, Vendor] = {}
         for start in range(0, len(jobs), _VALUES):
-            values = [str(job.body[job.column]) for job in jobs[start : start + _VALUES]]
+            values = [str(job.body[job.column]).rstrip(" ") for job in jobs[start : start + _VALUES]]
             where = odata.either(*(odata.eq(plan.key, value) for value in values))
             for row in await self._api.rows(
                 plan.entity_set, (plan.id, plan.key, "modifiedon", "statecode", "statuscode"), where=where
             ):
-                found[str(row[plan.key]).casefold()] = row
+                found[folded(str(row[plan.key]))] = row
         return found
 
 

@@ -133,7 +133,12 @@ def _retired(plan: Plan) -> tuple[int, int | None]:
 
 def own_id(plan: Plan, value: str) -> str:
     """The id that a new record with this business key gets from us: the same each time, so that it cannot be created twice."""
-    return str(uuid5(_SPACE, f"{plan.facts.organization}/{plan.table.name}/{value.strip().casefold()}"))
+    return str(uuid5(_SPACE, f"{plan.facts.organization}/{plan.table.name}/{folded(value)}"))
+
+
+def folded(value: str) -> str:
+    """Equal for what Dataverse takes for the same text: neither case nor blanks behind it count, blanks before it do."""
+    return value.casefold().rstrip(" ")
 
 
 def outcomes(jobs: list[Job]) -> list[Outcome]:

@@ -9,12 +9,12 @@ from ml_connector.domain import Kind
 from ml_connector.domain.record import Record
 from ml_connector.errors import AnswerLost, RecordRejected
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.sink import Conflict, Key, Outcome, SinkLimits, Write, Written
+from ml_connector.ports.sink import Conflict, Key, Outcome, Rejected, SinkLimits, Write, Written
 from ml_connector_adapters.http import odata
 from ml_connector_dynamics365_sales.api import Api, address, is_id, keyed, row_of, speakable
 from ml_connector_dynamics365_sales.bulk import Bulk
 from ml_connector_dynamics365_sales.documents import Documents
-from ml_connector_dynamics365_sales.jobs import HALF, STOPS, Job, job_for, outcomes, own_id
+from ml_connector_dynamics365_sales.jobs import HALF, STOPS, Job, folded, job_for, outcomes, own_id
 from ml_connector_dynamics365_sales.judge import refusal, rejected
 from ml_connector_dynamics365_sales.mapping import table_of
 from ml_connector_dynamics365_sales.metadata import Metadata
@@ -52,7 +52,7 @@ class DynamicsSink:
         return (await self._metadata.plan(self._kind)).accepts
 
     async def find(self, keys: Sequence[Key]) -> dict[Key, list[Record]]:
-        """Full records by key. Case does not matter, as at Dataverse."""
+        """Full records by key. Neither case nor blanks behind it matter, as at Dataverse."""
         found: dict[Key, list[Record]] = {key: [] for key in keys}
         if not found:
             return found
@@ -64,7 +64,7 @@ class DynamicsSink:
         for column, wanted in by_column.items():
             rows = await rows_by_value(self._api, plan, column, [key.value for key in wanted])
             for key in wanted:
-                found[key] += [plan.record(row) for row in rows.get(_folded(key.value), ())]
+                found[key] += [plan.record(row) for row in rows.get(folded(key.value), ())]
         return found
 
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
@@ -80,20 +80,23 @@ class DynamicsSink:
         open_jobs = [job for job in jobs if job.outcome is None]
         if plan.children is not None:
             await self._meet(plan, open_jobs)
-            await self._documents.write(plan, open_jobs)
+            await self._documents.write(plan, [job for job in open_jobs if job.outcome is None])
         elif open_jobs:
             await self._write_flat(plan, open_jobs)
         return outcomes(jobs)
 
     async def _meet(self, plan: Plan, jobs: Sequence[Job]) -> None:
-        """Tell creates of what exists already which record it is. Changes nothing at Dataverse."""
+        """Tell creates of what exists already which record it is, refuse where it is several. Changes nothing at Dataverse."""
         creates = [job for job in jobs if job.creates]
         for column in dict.fromkeys(job.column for job in creates):
             ours = [job for job in creates if job.column == column]
             rows = await rows_by_value(self._api, plan, column, [job.key or "" for job in ours])
             for job in ours:
-                present = rows.get(_folded(job.key or ""), ())
-                if present:
+                rows_of_key = rows.get(folded(job.key or ""), [])
+                present = [row for row in rows_of_key if not row.get("merged")] or rows_of_key
+                if len(present) > 1:
+                    job.outcome = _ambiguous(plan, job, present)
+                elif present:
                     job.id = str(present[0][plan.id])
 
     # -- records without children
@@ -103,7 +106,7 @@ class DynamicsSink:
         unseen = [job for job in creates if not self._upsertable(plan, job)]
         await self._meet(plan, unseen)
         for job in unseen:
-            if job.id is None:
+            if job.id is None and job.outcome is None:
                 try:
                     job.body = {**plan.defaults(), **job.body}
                 except RecordRejected as error:
@@ -133,11 +136,11 @@ class DynamicsSink:
 
     def _create_request(self, plan: Plan, job: Job) -> Request:
         select = (plan.id, "modifiedon", "statecode", "statuscode")
-        if job.id is not None:
-            return self._api.operation("PATCH", address(plan.entity_set, job.id), job.body, match="*", select=select)
+        body = {name: told for name, told in job.body.items() if name != job.column}
+        if job.id is not None:  # it is known by its key already, in whichever spelling
+            return self._api.operation("PATCH", address(plan.entity_set, job.id), body, match="*", select=select)
         value = str(job.body[job.column])
         if plan.keyed and job.column == plan.key and speakable(value):
-            body = {name: told for name, told in job.body.items() if name != job.column}
             return self._api.operation("PATCH", keyed(plan.entity_set, job.column, value), body, select=select)
         return self._api.operation("PATCH", address(plan.entity_set, own_id(plan, value)), job.body, select=select)
 
@@ -232,14 +235,15 @@ async def tell_conflicts(api: Api, plan: Plan, jobs: Sequence[Job]) -> None:
 
 async def rows_by_value(api: Api, plan: Plan, column: str, values: Sequence[str]) -> dict[str, list[Vendor]]:
     """Folded value → rows that have it, children included. Of a revised quote only its latest revision is told."""
-    wanted = list(dict.fromkeys(value for value in values if value.strip() and (column != plan.id or is_id(value))))
+    told = dict.fromkeys(value.rstrip(" ") for value in values if value.strip())
+    wanted = [value for value in told if column != plan.id or is_id(value)]
     found: dict[str, list[Vendor]] = {}
     for start in range(0, len(wanted), VALUES):
         where = odata.either(*(_is(plan, column, value) for value in wanted[start : start + VALUES]))
         rows = await api.rows(plan.entity_set, plan.select, where=where, expand=plan.expand)
         for row in await whole(api, plan, rows):
             if plan.kind != "quote" or row.get("statuscode") != REVISED:
-                found.setdefault(_folded(str(row[column])), []).append(row)
+                found.setdefault(folded(str(row[column])), []).append(row)
     return found
 
 
@@ -248,8 +252,14 @@ def _is(plan: Plan, column: str, value: str) -> str:
     return f"{column} eq {value}" if column == plan.id else odata.eq(column, value)
 
 
-def _folded(value: str) -> str:
-    return value.casefold().rstrip(" ")
+def _ambiguous(plan: Plan, job: Job, present: Sequence[Vendor]) -> Rejected:
+    named = ", ".join(str(row[plan.id]) for row in present[:5])
+    return Rejected(
+        code="AMBIGUOUS",
+        reason=f"{len(present)} records of {plan.table.name} have it: {named}",
+        field=plan.canonical(job.column),
+        fix="Merge them in Dynamics, or empty the column on all but one; an alternate key (ping --fix) keeps it so",
+    )
 
 
 def _stated(state: tuple[int, int | None]) -> Vendor:

@@ -25,7 +25,10 @@ BULK_FROM: Final = 6
 _V1, _V2 = "/api/v1", "/api/v2"
 
 
-_GET, _LIST, _SMALL_LIST = Cost(credits=1), Cost(credits=10), Cost(credits=5)
+_GET = Cost(credits=1)
+_ME, _FIELDS, _STAGES = (
+    Cost(credits=credits_, essential=True) for credits_ in (2, 10, 5)
+)  # without them nothing can be written
 _WRITE, _DELETE, _BULK_ADD = (Cost(credits=credits_, essential=True) for credits_ in (5, 3, 25))
 _LOOK, _LOOK_UP = Cost(credits=1, essential=True), Cost(credits=20, essential=True)
 _HOOKS, _UNHOOK = Cost(credits=10, essential=True), Cost(credits=6, essential=True)
@@ -138,7 +141,7 @@ class Api:
         found: list[Field] = []
         query: dict[str, str | int] = {"limit": 500}
         while True:
-            answer = await self._send("GET", f"{_V2}/{singular}Fields?{urlencode(query)}", cost=_LIST)
+            answer = await self._send("GET", f"{_V2}/{singular}Fields?{urlencode(query)}", cost=_FIELDS)
             told = answer.decode(Decoders.fields)
             found += told.data
             if not told.cursor:
@@ -157,13 +160,13 @@ class Api:
         return answer.decode(Decoders.options).data[0]
 
     async def pipelines(self) -> list[Pipeline]:
-        return (await self._send("GET", f"{_V2}/pipelines?limit=500", cost=_SMALL_LIST)).decode(Decoders.pipelines).data
+        return (await self._send("GET", f"{_V2}/pipelines?limit=500", cost=_STAGES)).decode(Decoders.pipelines).data
 
     async def stages(self) -> list[Stage]:
-        return (await self._send("GET", f"{_V2}/stages?limit=500", cost=_SMALL_LIST)).decode(Decoders.stages).data
+        return (await self._send("GET", f"{_V2}/stages?limit=500", cost=_STAGES)).decode(Decoders.stages).data
 
     async def me(self) -> Me:
-        return (await self._send("GET", f"{_V1}/users/me", cost=Cost(credits=2))).decode(Decoders.me).data
+        return (await self._send("GET", f"{_V1}/users/me", cost=_ME)).decode(Decoders.me).data
 
     # -- webhooks
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ from ml_connector.system import Host
 from ml_connector_pipedrive.api import Api
 from ml_connector_pipedrive.plan import SHAPES
 from ml_connector_pipedrive.settings import Settings
+from ml_connector_pipedrive.wire import Hook
 
 LIFE: Final = timedelta(days=2)
 USER: Final = "ml-connector"
@@ -57,8 +59,8 @@ class PipedriveNotices:
         self._api, self._settings, self._host = api, settings, host
 
     async def subscribe(self, callback: Callback) -> Subscription:
-        """Register a webhook per kind, after deleting whatever calls the same address. Half a set is taken back."""
-        await self._remove([str(hook.id) for hook in await self._api.hooks() if hook.subscription_url == callback.url])
+        """Register a webhook per kind, after deleting what calls the same address or a former one. Half a set is taken back."""
+        await self._remove([str(hook.id) for hook in await self._api.hooks() if self._ours(hook, callback.url)])
         registered: list[str] = []
         try:
             for entity in self._entities(callback):
@@ -78,13 +80,10 @@ class PipedriveNotices:
         )
 
     async def renew(self, subscription: Subscription) -> Subscription:
-        """Look whether every webhook still stands; where one is gone, all are registered anew."""
+        """Look whether every webhook still stands, and no other of ours; else all are registered anew."""
         mine = set(subscription.id.split(","))
-        standing = {
-            str(hook.id)
-            for hook in await self._api.hooks()
-            if hook.subscription_url == subscription.callback_url and hook.is_active and hook.remove_reason is None
-        }
+        ours = [hook for hook in await self._api.hooks() if self._ours(hook, subscription.callback_url)]
+        standing = {str(hook.id) for hook in ours if hook.is_active and hook.remove_reason is None}
         secret = subscription.secret.partition(_BETWEEN)[0]
         if standing != mine:  # one too many is a duplicate of a registration whose answer was lost
             return await self.subscribe(Callback(url=subscription.callback_url, secret=secret, kinds=subscription.kinds))
@@ -129,14 +128,19 @@ class PipedriveNotices:
         return [*entities, "deal_product"] if self._settings.lines and "deal" in callback.kinds else entities
 
     def _registration(self, callback: Callback, entity: str) -> dict[str, Any]:
-        told = {
-            "subscription_url": callback.url,
-            "event_object": entity,
-            "name": f"ml-connector {self._host.connection} {entity}",
-        }
+        told = {"subscription_url": callback.url, "event_object": entity, "name": f"{self._name} {entity}"}
         if "basic" in self._settings.webhook.proof:
             told |= {"http_auth_user": USER, "http_auth_password": password(callback.secret)}
         return told
+
+    @property
+    def _name(self) -> str:
+        return f"ml-connector {self._host.connection}"
+
+    def _ours(self, hook: Hook, url: str) -> bool:
+        """It calls this address, or is this connection's by its name and calls this receiver: a subscription left it behind."""
+        named = hook.name == f"{self._name} {hook.event_object}"
+        return hook.subscription_url == url or (named and hook.subscription_url.startswith(origin(url)))
 
     async def _kept(self, secret: str) -> str:
         """Our own secret, and the gateway's as it is now: reading a delivery cannot wait for the vault."""
@@ -156,6 +160,11 @@ class PipedriveNotices:
 
     def _rejected(self, what: str) -> NoticeRejected:
         return NoticeRejected(what, where=self._host.connection)
+
+
+def origin(url: str) -> str:
+    """The receiver behind an address."""
+    return "{0.scheme}://{0.netloc}/".format(urlsplit(url))
 
 
 def password(secret: str) -> str:

@@ -18,7 +18,10 @@ from ml_connector_zoho_crm.source import ZohoSource
 
 
 def connect(settings: Settings, host: Host) -> Connection:
-    """All abilities share one client, one limiter and one memory of the organisation's metadata."""
+    """All abilities share one client, one limiter and one memory of the organisation's metadata.
+
+    Only sources ask as those who can wait: what a sink looks up before it writes is part of the write.
+    """
     calls = settings.limits
     limits = Limits(
         concurrency=calls.concurrency,
@@ -35,9 +38,10 @@ def connect(settings: Settings, host: Host) -> Connection:
         hosts=api_hosts(settings),
         oauth=oauth(settings, host),
     )
-    api = Api(client, limiter, settings.api_version, settings.trigger)
+    api = Api(client, limiter, settings.api_version, settings.trigger, essential=True)
+    reads = Api(client, limiter, settings.api_version)
     metadata = Metadata(api, settings, host.clock)
-    sources: dict[Kind, Source] = {kind: ZohoSource(kind, api, metadata, settings, host.clock) for kind in MODULES}
+    sources: dict[Kind, Source] = {kind: ZohoSource(kind, reads, metadata, settings, host.clock) for kind in MODULES}
     sinks: dict[Kind, Sink] = {kind: ZohoSink(kind, api, metadata, settings) for kind in MODULES}
     return Connection(
         sources=sources,

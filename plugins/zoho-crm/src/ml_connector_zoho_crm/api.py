@@ -46,10 +46,15 @@ _ORDINARY: Final = Cost()
 
 
 class Api:
-    """One organisation. Raises AuthRejected, Throttled, Unavailable (AnswerLost for writes), ContractBroken."""
+    """One organisation. Raises AuthRejected, Throttled, Unavailable (AnswerLost for writes), ContractBroken.
 
-    def __init__(self, client: HttpClient, limiter: Limiter, version: str, trigger: Sequence[str] = ()) -> None:
-        self._client, self._limiter = client, limiter
+    ``essential``: whatever is asked serves a write, and may be paid from the reserve of credits.
+    """
+
+    def __init__(
+        self, client: HttpClient, limiter: Limiter, version: str, trigger: Sequence[str] = (), *, essential: bool = False
+    ) -> None:
+        self._client, self._limiter, self._essential = client, limiter, essential
         self._root, self._bulk = f"/crm/{version}", f"/crm/bulk/{version}"
         self._trigger = list(trigger)
         self.vendor_time: str | None = None  # the Date header of the latest answer
@@ -207,6 +212,8 @@ class Api:
     ) -> Answer:
         """``check``: results per record are no answer to this call, so a status of 400 and more is an error."""
         body = None if payload is None else encode(payload)
+        if self._essential:
+            cost = msgspec.structs.replace(cost, essential=True)
         answer = await self._client.send(method, target, body=body, headers=headers, repeatable=repeatable, cost=cost)
         self.vendor_time = answer.headers.get("date", self.vendor_time)
         left = answer.headers.get(table.CREDITS_LEFT, "")

@@ -10,7 +10,7 @@ import hmac
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -42,11 +42,11 @@ class ZohoNotices:
         self._life = min(span(channel_ttl), LONGEST)
 
     async def subscribe(self, callback: Callback) -> Subscription:
-        """Open a channel under a fresh id, after closing whatever of ours still calls the same address."""
+        """Open a channel under a fresh id, after closing whatever of ours still calls the same address or a former one."""
         now = self._clock.now()
         url = _address(callback.url, callback.secret)
         await self._close_stale(callback.url)
-        channel = channel_id(callback.url, now)
+        channel = channel_id(self._connection, callback.url, now)
         wanted = now + self._life
         result = await self._watch("POST", await self._channel(channel, callback.url, callback.secret, callback.kinds, wanted))
         if result is None:
@@ -62,13 +62,14 @@ class ZohoNotices:
         )
 
     async def renew(self, subscription: Subscription) -> Subscription:
-        """Prolong in place; open anew when Zoho forgot the channel, as it does with every expired one."""
+        """Prolong in place, close what stands beside it; open anew when Zoho forgot it, as it does with every expired one."""
         wanted = self._clock.now() + self._life
         entry = await self._channel(subscription.id, subscription.callback_url, subscription.secret, subscription.kinds, wanted)
         result = await self._watch("PATCH", entry)
         if result is None:
             callback = Callback(url=subscription.callback_url, secret=subscription.secret, kinds=subscription.kinds)
             return await self.subscribe(callback)
+        await self._close_stale(subscription.callback_url, but=subscription.id)
         return msgspec.structs.replace(subscription, expires_at=self._expiry(result, wanted))
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -133,11 +134,15 @@ class ZohoNotices:
             return None
         raise _refused(results[0], self._connection)
 
-    async def _close_stale(self, url: str) -> None:
-        """Channels of this address, whoever opened them and under whichever secret."""
-        stale = {
-            str(channel.channel_id) for channel in await self._api.channels() if channel.notify_url.partition("?")[0] == url
-        }
+    async def _close_stale(self, url: str, *, but: str = "") -> None:
+        """Close the channels of this address, whoever opened them, and what this connection left behind at this receiver."""
+        origin = "{0.scheme}://{0.netloc}/".format(urlsplit(url))
+        stale: set[str] = set()
+        for channel in await self._api.channels():
+            address, name = channel.notify_url.partition("?")[0], str(channel.channel_id)
+            ours = address.startswith(origin) and name.endswith(_mark(self._connection, address))
+            if (address == url or ours) and name != but:
+                stale.add(name)
         if stale:
             await self._close(sorted(stale))
 
@@ -169,10 +174,15 @@ class ZohoNotices:
         return granted
 
 
-def channel_id(url: str, now: datetime) -> str:
-    """A number of ours that no other channel has: the time in milliseconds, then six digits of the address. Fits a long."""
-    digits = int.from_bytes(hashlib.sha256(url.encode()).digest()[:8]) % 1_000_000
-    return f"{int(now.timestamp() * 1000)}{digits:06}"
+def channel_id(connection: str, url: str, now: datetime) -> str:
+    """A number of ours that no other channel has: the time in milliseconds, then our mark. Fits a long."""
+    return f"{int(now.timestamp() * 1000)}{_mark(connection, url)}"
+
+
+def _mark(connection: str, url: str) -> str:
+    """Six digits by which a channel shows whose it is: Zoho keeps no name with it."""
+    digits = int.from_bytes(hashlib.sha256(f"{connection}\n{url}".encode()).digest()[:8]) % 1_000_000
+    return f"{digits:06}"
 
 
 def channel_token(secret: str, channel: str) -> str:
