@@ -78,6 +78,7 @@ def _order(store: Store, values: Values) -> dict[str, object]:
         "payment_terms": values["creditTermsCode"] or None,
         "customer_reference": values["customShort0"] or None,
         "external_reference": values["customShort1"] or None,
+        "description": values["customShort3"] or None,
         "ordered_on": _day(values["orderDate"]),
         "wanted_on": _day(values["dueDate"]),
         "region": values["customShort2"] or None,
