@@ -9,14 +9,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from decimal import Decimal
+from typing import Any, Final
 
 import msgspec
 
-from ml_connector.domain import Hold, Kind, Record, RemoteId, Stub
+from ml_connector.domain import Extra, Hold, Kind, Record, RemoteId, Stub
 from ml_connector.errors import ContractBroken, Unavailable
 from ml_connector_qad import convert
 from ml_connector_qad.api import Api
+from ml_connector_qad.billing import Billing
 from ml_connector_qad.browse import Browser, Listing, column_of, told_columns
 from ml_connector_qad.convert import Unreadable
 from ml_connector_qad.kinds import Document
@@ -27,8 +29,6 @@ from ml_connector_qad.records import Records
 from ml_connector_qad.tasks import together
 
 Row = dict[str, Any]
-Evidence: TypeAlias = dict[str, "asyncio.Future[list[Received]]"]
-"""What one sweep finds out about purchase orders, each asked for once."""
 ESSENTIAL: Final[dict[str, tuple[str, ...]]] = {
     "vendor": ("number", "name"),
     "product": ("number", "name"),
@@ -41,15 +41,26 @@ ESSENTIAL: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Deep(msgspec.Struct, frozen=True):
-    """What hangs on a document: its lines, and the evidence for an invoice."""
+    """What hangs on a document: its lines, what is invoiced on it, and the evidence for an invoice."""
 
     lines: list[Row] | None = None
+    billed: Mapping[str, Any] = {}
     hold: Hold | None = None
     marks: tuple[str, ...] = ()  # what of it is part of the version
 
 
+class Sight(msgspec.Struct):
+    """What one sweep finds out once for all of its records."""
+
+    posted: Mapping[str, Mapping[str, Decimal]] | None = None  # receipts by purchase order and line
+    billed: dict[str, list[Row]] | None = None  # invoices by purchase order
+    evidence: dict[str, Any] = msgspec.field(default_factory=dict)  # purchase order → future of its lines
+
+
 class Reader:
-    """One kind. ``lines`` where it has some, ``gate`` where it waits for receipts."""
+    """One kind. ``lines`` where it has some, ``gate`` where it waits for receipts, ``billing`` where it tells its invoices."""
+
+    billing: Billing | None = None
 
     def __init__(
         self, kind: Kind, api: Api, browser: Browser, lines: LineReader | None = None, gate: Gate | None = None
@@ -87,6 +98,9 @@ class Reader:
         if deep is None:
             deep = await self.deep(own, row)
         entity, warnings = self.map.entity(row, deep.lines)
+        if deep.billed:
+            own_extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
+            entity = msgspec.structs.replace(entity, extra=Extra({**own_extras, **deep.billed}))
         return Record(id=own, entity=entity, version=self._version(row, deep), warnings=warnings, hold=deep.hold)
 
     async def deep(self, record_id: RemoteId, row: Mapping[str, Any]) -> Deep:
@@ -102,8 +116,10 @@ class Reader:
         raw = 0
         if self.lines is not None:
             self.lines.forget()
-        posted = await self.gate.posted() if self.gate is not None else None
-        evidence: Evidence = {}
+        sight = Sight(
+            posted=await self.gate.posted() if self.gate is not None else None,
+            billed=await self.billing.listed() if self.billing is not None else None,
+        )
         async with aclosing(self.browser.pages(self.listing, total=total)) as pages:
             async for page in pages:
                 if not seen:
@@ -115,7 +131,7 @@ class Reader:
                     if record_id not in seen:
                         seen.add(record_id)
                         fresh.append((record_id, row))
-                yield await together(self._stub(one, row, evidence, posted) for one, row in fresh)
+                yield await together(self._stub(one, row, sight) for one, row in fresh)
         await self._complete(len(seen), raw, total)
 
     async def sample(self) -> Row | None:
@@ -192,67 +208,56 @@ class Reader:
     def _shows(self, field: str) -> bool:
         return self.watched is None or field in self.watched
 
-    async def _deep(
-        self,
-        record_id: RemoteId,
-        row: Mapping[str, Any],
-        *,
-        whole: bool,
-        evidence: Evidence | None = None,
-        posted: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> Deep:
-        """What hangs on the record; unless ``whole`` only if its version needs it."""
+    async def _deep(self, record_id: RemoteId, row: Mapping[str, Any], *, whole: bool, sight: Sight | None = None) -> Deep:
+        """What hangs on the record; unless ``whole`` only if its version needs it. ``sight``: what the sweep knows already."""
         if not isinstance(self.place, Document):
             return Deep()
         watch = self._looked_into(row)
-        if not (whole or watch):
-            return Deep()
         if self.gate is not None:
-            return await self._judged(row, watch=watch, evidence=evidence, posted=posted)
-        if self.lines is None:
+            return await self._judged(row, watch=watch, sight=sight or Sight()) if whole or watch else Deep()
+        billed = await self._billed(record_id, sight)
+        if self.lines is None or not (whole or watch or billed):
             return Deep()
         lines = self.lines.handed(record_id) if whole else None
         if lines is None:
             lines = await self.lines.read(record_id)
         if not whole:
             self.lines.hand_on(record_id, lines)
-        return Deep(lines=lines, marks=(self.lines.digest(lines),) if watch else ())
+        marks = (self.lines.digest(lines),) if watch else ()
+        if self.billing is None:
+            return Deep(lines=lines, marks=marks)
+        extras = await self.billing.extras(record_id, billed, lines)
+        return Deep(lines=lines, billed=extras, marks=(*marks, self.billing.mark(extras)) if billed else marks)
 
-    async def _judged(
-        self,
-        row: Mapping[str, Any],
-        *,
-        watch: bool,
-        evidence: Evidence | None,
-        posted: Mapping[str, Mapping[str, Any]] | None,
-    ) -> Deep:
+    async def _billed(self, record_id: RemoteId, sight: Sight | None) -> list[Row]:
+        """The invoices of a purchase order, where they are told with it."""
+        if self.billing is None:
+            return []
+        if sight is not None and sight.billed is not None:
+            return sight.billed.get(self.api.settings.codes.plain(record_id), [])
+        return await self.billing.of(record_id)
+
+    async def _judged(self, row: Mapping[str, Any], *, watch: bool, sight: Sight) -> Deep:
         assert self.gate is not None
         names = self.map.fields.get("purchase_order", ())
         code = convert.code(row.get(names[0])) if names else None
         order_id = self.api.settings.codes.id(code) if code is not None else None
         found: list[Received] = []
         if order_id is not None:
-            memory = evidence if evidence is not None else {}
-            if order_id not in memory:
-                memory[order_id] = asyncio.ensure_future(self.gate.evidence(order_id, posted))
-            found = await memory[order_id]
+            if order_id not in sight.evidence:
+                sight.evidence[order_id] = asyncio.ensure_future(self.gate.evidence(order_id, sight.posted))
+            found = await sight.evidence[order_id]
         hold = self.gate.verdict(row, order_id, found)
         return Deep(hold=hold, marks=("held" if hold is not None else "free",) if watch else ())
 
     # Sweeping
 
-    async def _stub(
-        self,
-        record_id: RemoteId,
-        row: Row,
-        evidence: Evidence,
-        posted: Mapping[str, Mapping[str, Any]] | None,
-    ) -> Stub:
+    async def _stub(self, record_id: RemoteId, row: Row, sight: Sight) -> Stub:
         if self.place.change_strategy == "full":
             record = await self.one(record_id)
             return Stub(id=record_id, version=(record.version if record else None) or "", record=record)
         by_row = self.place.detail == "browse"
-        deep = await self._deep(record_id, row, whole=by_row, evidence=evidence, posted=posted)
+        deep = await self._deep(record_id, row, whole=by_row, sight=sight)
         told = await self.record(record_id, row, deep) if by_row else None
         return Stub(id=record_id, version=self._version(row, deep), record=told)
 

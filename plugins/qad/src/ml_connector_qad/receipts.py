@@ -5,7 +5,7 @@ accounts payable). The evidence is a browse of receipts where one is configured,
 purchase order's lines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -51,8 +51,16 @@ class Gate:
         mine = posted.get(self._api.settings.codes.plain(order_id), {}) if posted is not None else None
         if mine is not None and self._rules.publish_when == "receipt_posted":
             return [Received(quantity, quantity, Decimal(), False) for quantity in mine.values()]
-        rows = await self._orders.read(order_id)
-        return [self._line(row, mine) for row in rows]
+        return self.received(await self._orders.read(order_id), mine)
+
+    def received(self, rows: Iterable[Mapping[str, Any]], posted: Mapping[str, Decimal] | None = None) -> list[Received]:
+        """What the purchase order's lines say; ``posted`` (line → quantity) counts instead of theirs where it is told."""
+        return [self._line(row, posted) for row in rows]
+
+    @property
+    def by_lines(self) -> bool:
+        """The purchase order's own lines are the evidence."""
+        return not self._rules.receipts.browse_id
 
     def verdict(self, row: Mapping[str, Any], order_id: RemoteId | None, lines: list[Received]) -> Hold | None:
         """Why the invoice waits; None: it may be told. One without a purchase order has no receipt to wait for."""

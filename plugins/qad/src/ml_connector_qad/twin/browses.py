@@ -91,10 +91,10 @@ class Browses:
         value = next(values.get(field) for field, name in columns.items() if name == column)
         if op not in _OPS:
             raise errors(400, f"Unknown operator {op}")
-        return _OPS[op](*_comparable(value, text))
+        return _OPS[op](*_comparable(value, text, self._installation.filter_date))
 
 
-def _comparable(value: Any, text: str) -> tuple[Any, Any]:
+def _comparable(value: Any, text: str, layout: str) -> tuple[Any, Any]:
     if isinstance(value, bool):
         return value, text.lower() == "true"
     if isinstance(value, Decimal):
@@ -104,7 +104,7 @@ def _comparable(value: Any, text: str) -> tuple[Any, Any]:
             raise errors(400, f"{text} is no number") from None
     if isinstance(value, date):
         try:
-            return value, datetime.strptime(text, "%Y-%m-%d").date()
+            return value, datetime.strptime(text, layout).date()
         except ValueError:
             raise errors(400, f"{text} is no date") from None
     return str(value or "").strip().casefold(), text.strip().casefold()

@@ -71,7 +71,7 @@ def _product(store: Store, values: Values) -> dict[str, object]:
 def _order(store: Store, values: Values) -> dict[str, object]:
     lines = store.lines_of(store.grids["salesOrderLinesGrid"], values)
     return {
-        "status": "Released",
+        "status": None,  # the header has no field for it
         "customer": values["soldToCustomerCode"],
         "currency": values["currencyCode"],
         "amount": sum((_net(line, "netPrice") for line in lines), Decimal()),

@@ -26,6 +26,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     more_flag     whether HasMoreParams is told
     total_place   dotted path of a browse's count in its answer
     row_date      layout of dates in lists; None: as in records
+    filter_date   layout of dates in filters
     relation_owns a party's posted address is ignored: only the business relation can change it
     blank_domain  QAD makes the blank domain data of a new customer; without it it must be created
     numbers       QAD gives new sales orders their numbers
@@ -42,6 +43,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     more_flag: bool = True
     total_place: str = "data.totalCount"
     row_date: str | None = None
+    filter_date: str = "%Y-%m-%d"
     date_layout: str = "%Y-%m-%dT00:00:00.000Z"
     relation_owns: bool = False
     blank_domain: bool = True
@@ -165,6 +167,7 @@ FLIPPED: Final = Installation(
     more_flag=False,
     total_place="totalCount",
     row_date="%d/%m/%Y",
+    filter_date="%d/%m/%Y",
     stale="Concurrency check failed",
     receipts=("urn:browse:bebrowse:com.qad.erp.purchasing.receipts", "receipt"),
     domain="30ASIA",
