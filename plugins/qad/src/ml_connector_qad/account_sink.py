@@ -154,9 +154,10 @@ class AccountSink(QadSink):
             row = await self._relations.get(code)
             if row is None:
                 return
+            missing = {name: value for name, value in self._relation.create_defaults.items() if row.get(name) in (None, "")}
             theirs = {self._relation.fields[name]: value for name, value in values.items()}
             try:
-                await steps.update(self._relations, code, {**row, **theirs})
+                await steps.update(self._relations, code, {**row, **missing, **theirs})
                 return
             except RecordRejected as error:
                 if error.code != STALE or last:

@@ -52,7 +52,7 @@ class Billing:
     async def extras(
         self, order_id: RemoteId, rows: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """``invoice_status`` is that of the latest invoice that may be told, None while there is none; ``lines`` the order's."""
+        """``invoice_status`` is the latest invoice's that may be told, None while there is none; ``lines`` the order's."""
         received: list[Received] = []
         if rows:
             received = self._gate.received(lines) if self._gate.by_lines else await self._gate.evidence(order_id)

@@ -63,7 +63,8 @@ def put(store: Store, installation: Installation, path: str, values: Mapping[str
         address = {theirs: told.pop(ours) for ours, theirs in RELATION.items() if ours in told}
         if store.get("businessRelationV2s", told) is None:
             store.put(
-                "businessRelationV2s", {"businessRelationCode": told["businessRelationCode"], "isActive": True, **address}
+                "businessRelationV2s",
+                {"businessRelationCode": told["businessRelationCode"], "isActive": True, "changeStatus": "2", **address},
             )
         if path == "customerV2s":
             data = {"domainContext": installation.domain, "customerCode": code}
