@@ -24,7 +24,9 @@ TOLD: dict[str, Any] = {
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40).filter(
     lambda text: text == text.strip()
 )
-codes = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F), min_size=1, max_size=18)
+codes = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_categories=("Cc", "Zs", "Cf")), min_size=1, max_size=18
+)
 amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=4)
 days = st.dates(min_value=date(1900, 1, 1))
 maybe = st.none() | texts

@@ -1,24 +1,21 @@
 """The lines of one document, read from its grid, and a short memory of those that a sweep has just read."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any
 
 from ml_connector.domain import Order, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.sync.content import encode
 from ml_connector_qad import convert
 from ml_connector_qad.api import Absent, Api
+from ml_connector_qad.handing import Handing
 from ml_connector_qad.judge import MISSING
 from ml_connector_qad.kinds import Component, Lines
 from ml_connector_qad.mapping import keys_of, lines_of
 from ml_connector_qad.records import Records
 
 Row = dict[str, Any]
-_KEPT: Final = 2000
-"""Documents whose lines a sweep hands on to the reading of those that changed."""
-_KEPT_S: Final = 300.0
 
 
 class LineReader:
@@ -27,7 +24,7 @@ class LineReader:
     def __init__(self, api: Api, header: Component, lines: Lines) -> None:
         self.api, self.header, self.lines = api, header, lines
         self._records = Records(api, header)
-        self._handed: OrderedDict[RemoteId, tuple[float, list[Row]]] = OrderedDict()
+        self.handing: Handing[list[Row]] = Handing(api.clock)
 
     def query(self, record_id: RemoteId) -> list[tuple[str, str]]:
         """The document's key fields, which go with every call about its lines."""
@@ -55,19 +52,6 @@ class LineReader:
                 where=self.api.where,
             )
         return rows
-
-    def hand_on(self, record_id: RemoteId, rows: list[Row]) -> None:
-        """What a sweep has read serves the reading that follows it, once: header and lines are of one moment either way."""
-        self._handed[record_id] = (self.api.clock.monotonic() + _KEPT_S, rows)
-        while len(self._handed) > _KEPT:
-            self._handed.popitem(last=False)
-
-    def handed(self, record_id: RemoteId) -> list[Row] | None:
-        until, rows = self._handed.pop(record_id, (0.0, []))
-        return rows if until > self.api.clock.monotonic() else None
-
-    def forget(self) -> None:
-        self._handed.clear()
 
     def digest(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Differs whenever a line differs in what is told of it."""

@@ -21,6 +21,7 @@ from ml_connector_qad.api import Api
 from ml_connector_qad.billing import Billing
 from ml_connector_qad.browse import Browser, Listing, column_of, told_columns
 from ml_connector_qad.convert import Unreadable
+from ml_connector_qad.handing import Handing
 from ml_connector_qad.kinds import Document
 from ml_connector_qad.lines import LineReader
 from ml_connector_qad.mapping import DAYS, FieldMap, is_day
@@ -73,6 +74,7 @@ class Reader:
         self.watched: frozenset[str] | None = None  # mapped fields that the browse shows; None: not seen yet
         self.confirmed = self.place.enabled is True
         self._learning = asyncio.Lock()
+        self._evidence: Handing[list[Received]] = Handing(api.clock)
 
     @property
     def full_every(self) -> timedelta | None:
@@ -115,7 +117,8 @@ class Reader:
         seen: set[RemoteId] = set()
         raw = 0
         if self.lines is not None:
-            self.lines.forget()
+            self.lines.handing.clear()
+        self._evidence.clear()
         sight = Sight(
             posted=await self.gate.posted() if self.gate is not None else None,
             billed=await self.billing.listed() if self.billing is not None else None,
@@ -214,15 +217,15 @@ class Reader:
             return Deep()
         watch = self._looked_into(row)
         if self.gate is not None:
-            return await self._judged(row, watch=watch, sight=sight or Sight()) if whole or watch else Deep()
+            return await self._judged(record_id, row, watch=watch, sight=sight) if whole or watch else Deep()
         billed = await self._billed(record_id, sight)
         if self.lines is None or not (whole or watch or billed):
             return Deep()
-        lines = self.lines.handed(record_id) if whole else None
+        lines = self.lines.handing.take(record_id) if whole else None
         if lines is None:
             lines = await self.lines.read(record_id)
         if not whole:
-            self.lines.hand_on(record_id, lines)
+            self.lines.handing.put(record_id, lines)
         marks = (self.lines.digest(lines),) if watch else ()
         if self.billing is None:
             return Deep(lines=lines, marks=marks)
@@ -237,17 +240,22 @@ class Reader:
             return sight.billed.get(self.api.settings.codes.plain(record_id), [])
         return await self.billing.of(record_id)
 
-    async def _judged(self, row: Mapping[str, Any], *, watch: bool, sight: Sight) -> Deep:
+    async def _judged(self, record_id: RemoteId, row: Mapping[str, Any], *, watch: bool, sight: Sight | None) -> Deep:
+        """The invoice with the verdict on it; ``sight`` is a sweep's, of which each purchase order is asked for once."""
         assert self.gate is not None
         names = self.map.fields.get("purchase_order", ())
         code = convert.code(row.get(names[0])) if names else None
         order_id = self.api.settings.codes.id(code) if code is not None else None
-        found: list[Received] = []
-        if order_id is not None:
-            if order_id not in sight.evidence:
-                sight.evidence[order_id] = asyncio.ensure_future(self.gate.evidence(order_id, sight.posted))
-            found = await sight.evidence[order_id]
-        hold = self.gate.verdict(row, order_id, found)
+        found = self._evidence.take(record_id) if sight is None else None
+        if found is None and order_id is not None:
+            if sight is None:
+                found = await self.gate.evidence(order_id)
+            else:
+                if order_id not in sight.evidence:
+                    sight.evidence[order_id] = asyncio.ensure_future(self.gate.evidence(order_id, sight.posted))
+                found = await sight.evidence[order_id]
+                self._evidence.put(record_id, found)
+        hold = self.gate.verdict(row, order_id, found or [])
         return Deep(hold=hold, marks=("held" if hold is not None else "free",) if watch else ())
 
     # Sweeping
