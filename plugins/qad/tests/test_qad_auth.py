@@ -130,7 +130,9 @@ async def test_a_log_in_page_in_place_of_data_is_one_log_in_and_then_an_error_ab
     await source.fetch([customer])
     twin.login_pages = 1
     assert await source.fetch([customer])
-    twin.login_pages = 9
+    twin.login_pages, twin.login_redirects = 1, True
+    assert await source.fetch([customer])
+    twin.login_pages, twin.login_redirects = 9, False
     with pytest.raises(AuthRejected) as refused:
         await source.fetch([customer])
     assert "context root" in refused.value.fix

@@ -146,8 +146,8 @@ class AccountSink(QadSink):
                 raise Moved(None)
         record = await self.reader.record(record_id, row)
         lost = [self.map.blamed(name) for name, value in stray.items() if differs(row.get(name), value)]
-        warnings = (f"QAD kept its own {', '.join(lost)}",) if lost else ()
-        return Written(id=record.id, version=record.version, created=created, warnings=warnings)
+        kept = (f"QAD kept its own {', '.join(lost)}",) if lost else ()
+        return Written(id=record.id, version=record.version, created=created, warnings=(*steps.warnings, *kept))
 
     async def _change_relation(self, steps: Steps, code: str, values: Mapping[str, Any]) -> None:
         for last in (False, True):

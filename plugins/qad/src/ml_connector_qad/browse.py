@@ -105,7 +105,11 @@ class Browser:
 
     async def _count(self, browse_id: str, listing: Listing) -> int:
         rules = self._rules
-        told = await self._api.get(rules.total_path, [(rules.params.id, browse_id), *self._filters(listing)])
+        try:
+            told = await self._api.get(rules.total_path, [(rules.params.id, browse_id), *self._filters(listing)])
+        except Absent as error:
+            error.fix = 'Correct browse_id or browse.total_path; without a count, set browse.zero_rows_guard = "off"'
+            raise
         for path in rules.total_value_paths:
             try:
                 count = convert.number(convert.at(told, path)) if not isinstance(convert.at(told, path), (dict, list)) else None

@@ -335,7 +335,7 @@ class Order(Document, frozen=True, kw_only=True):
     copies: dict[str, str] = msgspec.field(
         default_factory=lambda: {"billToCustomerCode": "soldToCustomerCode", "shipToCustomerCode": "soldToCustomerCode"}
     )
-    mandatory: tuple[str, ...] = ("soldToCustomerCode", "siteCode", "currencyCode", "daybookSetCode")
+    mandatory: tuple[str, ...] = ("soldToCustomerCode",)
     lines: Lines = Lines(
         path="salesOrderLinesGrid",
         number="salesOrderLine",  # [A]

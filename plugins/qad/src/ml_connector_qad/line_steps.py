@@ -15,6 +15,7 @@ from ml_connector_qad.judge import STALE
 from ml_connector_qad.kinds import Lines
 from ml_connector_qad.lines import LineReader, rows_at
 from ml_connector_qad.mapping import line_key, line_values
+from ml_connector_qad.records import warnings_of
 from ml_connector_qad.settings import QadSettings
 from ml_connector_qad.sinking import Row, Steps, differs
 
@@ -117,8 +118,8 @@ class LineSteps:
     async def _store(self, row: Row) -> None:
         path = self._api.settings.keyed.path.replace("{path}", self._lines.path)
         body = {**self._api.settings.write.envelope, self._lines.rows_name: [row]}
-        await self._api.submit(path, self._reader.query(self._id), body)
-        self._steps.done += 1
+        told = await self._api.submit(path, self._reader.query(self._id), body)
+        self._steps.carried(warnings_of(told, self._api.settings.write.warn_path))
 
     async def _drop(self, row: Row) -> None:
         number = convert.code(row.get(self._lines.number)) or ""
@@ -128,7 +129,7 @@ class LineSteps:
         told: Any = await self._api.delete(path, [*self._reader.query(self._id), (self._lines.number, number)])
         if self._api.refused(told):
             raise self._api.refusal(told)
-        self._steps.done += 1
+        self._steps.carried(())
 
     def _blaming(self, error: RecordRejected, line: Line) -> RecordRejected:
         """A refused line says which it is."""

@@ -122,4 +122,4 @@ class OrderSink(QadSink):
         record: Any = await self.reader.one(record_id)
         if record is None:
             raise Moved(None)
-        return Written(id=record.id, version=record.version, created=created)
+        return Written(id=record.id, version=record.version, created=created, warnings=steps.warnings)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from ml_connector.domain import RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector_qad import convert
@@ -13,6 +15,13 @@ from ml_connector_qad.kinds import Component
 from ml_connector_qad.mapping import id_of, keys_of
 
 Sample = Callable[[], Awaitable[Mapping[str, Any] | None]]
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What an answer to a write tells: the record (often its key and hash alone), and warnings, which do not block."""
+
+    row: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 class Records:
@@ -81,12 +90,12 @@ class Records:
                 )
         return row
 
-    async def create(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what the answer tells of the new record, {} where it tells nothing."""
+    async def create(self, row: Mapping[str, Any]) -> Saved:
+        """Returns what the answer tells of the new record."""
         rules = self.api.settings.write
         return await self._submit({}, {**row, rules.op_field: rules.op_create})
 
-    async def update(self, record_id: RemoteId, row: Mapping[str, Any]) -> dict[str, Any]:
+    async def update(self, record_id: RemoteId, row: Mapping[str, Any]) -> Saved:
         """``row`` is the whole record as it was read, changed: what is left out would be blanked."""
         rules = self.api.settings.write
         return await self._submit(self.keys(record_id) or {}, {**row, rules.op_field: rules.op_update})
@@ -99,10 +108,10 @@ class Records:
                 return [row for row in rows if isinstance(row, dict)]
         return None
 
-    async def _submit(self, keys: Mapping[str, str], row: Mapping[str, Any]) -> dict[str, Any]:
+    async def _submit(self, keys: Mapping[str, str], row: Mapping[str, Any]) -> Saved:
         body = {**self.api.settings.write.envelope, self.rows_name: [row]}
         told = await self.api.submit(self._target, [*keys.items(), *self._view()], body)
-        return next(iter(self.rows_of(told) or []), {})
+        return Saved(next(iter(self.rows_of(told) or []), {}), warnings_of(told, self.api.settings.write.warn_path))
 
     async def _read(self, keys: Mapping[str, str]) -> dict[str, Any] | None:
         told = await self.api.get(self._target, [*keys.items(), *self._view()])
@@ -156,3 +165,13 @@ class Records:
     def _view(self) -> list[tuple[str, str]]:
         name = self.api.settings.keyed.view_uri_param
         return [(name, self.view_uri)] if self.view_uri and name else []
+
+
+def warnings_of(told: Any, path: str) -> tuple[str, ...]:
+    """Messages beside a success: those at ``path``, and confirmations (``<entity>Confs``) that QAD's screens would ask for."""
+    found = convert.at(told, path) if path else None
+    messages = list(found) if isinstance(found, list) else []
+    if isinstance(told, Mapping):
+        messages += [one for name, part in told.items() if name.endswith("Confs") and isinstance(part, list) for one in part]
+    words = [one.get("messageText") or one.get("message") if isinstance(one, Mapping) else one for one in messages]
+    return tuple(str(word)[:300] for word in words if word)

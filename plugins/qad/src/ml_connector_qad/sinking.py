@@ -45,19 +45,23 @@ class Moved(Exception):
 
 
 class Steps:
-    """How many requests of one write were carried out."""
+    """How many requests of one write were carried out, and what QAD remarked on them."""
 
     def __init__(self) -> None:
         self.done = 0
+        self.warnings: tuple[str, ...] = ()
 
     async def create(self, records: Records, row: Mapping[str, Any]) -> Row:
-        told = await records.create(row)
-        self.done += 1
-        return told
+        saved = await records.create(row)
+        self.carried(saved.warnings)
+        return saved.row
 
     async def update(self, records: Records, record_id: RemoteId, row: Mapping[str, Any]) -> None:
-        await records.update(record_id, row)
+        self.carried((await records.update(record_id, row)).warnings)
+
+    def carried(self, warnings: tuple[str, ...]) -> None:
         self.done += 1
+        self.warnings = (*self.warnings, *(word for word in warnings if word not in self.warnings))
 
 
 class Standing:

@@ -32,7 +32,8 @@ class QadTwin:
     """One instance of QAD.
 
     ``denied`` names components and browse ids that the user's role may not use (403). ``silent`` makes browses answer no rows
-    although there are some. ``login_pages`` answers so many API calls with the log-in page. Codes are blind to case.
+    although there are some. ``login_pages`` answers so many API calls with the log-in page, or with a redirect to it where
+    ``login_redirects`` is set. Codes are blind to case.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class QadTwin:
         self.denied: set[str] = set()
         self.silent = False
         self.login_pages = 0
+        self.login_redirects = False
         self._components = Components(self.store, installation)
         self._grids = Grids(self.store, installation)
         self._browses = Browses(self.store, installation)
@@ -96,6 +98,8 @@ class QadTwin:
             return json(401, {"error": "invalid_token", "error_description": "Session has ended"})
         if self.login_pages > 0:
             self.login_pages -= 1
+            if self.login_redirects:
+                return TwinResponse(302, b"", {"location": f"{root}/resources/login.jsp"})
             return login_page()
         try:
             return self._route(request, path)
