@@ -7,10 +7,10 @@ import pytest
 from msgspec import structs
 from qad_world import WatchedTwin
 
-from ml_connector.errors import AuthRejected
+from ml_connector.errors import AuthRejected, ContractBroken
 from ml_connector.system import Connection
 from ml_connector.testing import ManualClock
-from ml_connector.twin import Fault
+from ml_connector.twin import Fault, TwinRequest
 from ml_connector_qad.twin import CLASSIC, DEFAULT
 
 Opener = Callable[..., Connection]
@@ -111,16 +111,29 @@ async def test_a_refused_password_is_not_tried_again_so_that_the_account_is_not_
     assert twin.identity.failures == 1
 
 
-async def test_basic_and_a_token_from_elsewhere_need_no_log_in(twin: WatchedTwin, open_twin: Opener, customer: str) -> None:
-    basic = open_twin(twin, auth={"mode": "basic"})
-    with pytest.raises(AuthRejected):  # this instance does not take Basic
-        await basic.sources["account"].fetch([customer])
-    assert twin.requests[-1].headers["authorization"].startswith("Basic ")
+async def test_basic_needs_no_session_where_the_instance_takes_it(
+    make_twin: Callable[..., WatchedTwin], open_twin: Opener
+) -> None:
+    for takes in (True, False):
+        twin = make_twin(structs.replace(DEFAULT, basic=takes))
+        twin.put("customerV2s", customerCode="C-100", addressName="Acme")
+        source = open_twin(twin, auth={"mode": "basic"}).sources["account"]
+        if takes:
+            assert await source.fetch(["C-100"])
+        else:
+            with pytest.raises(AuthRejected):
+                await source.fetch(["C-100"])
+        assert not log_ins(twin)
+
+
+async def test_a_token_from_elsewhere_is_sent_as_it_is(twin: WatchedTwin, open_twin: Opener, customer: str) -> None:
+    form = b"client_id=MLCONNECTOR&grant_type=password&username=mlc&password=qad-twin-password"
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    await twin(TwinRequest("POST", "acme.qad.example", "/clouderp/oauth/token", kind, form))
+    twin.secrets = lambda: {"twin/qad_password": next(iter(twin.identity.sessions))}  # type: ignore[method-assign]
     static = open_twin(twin, auth={"mode": "bearer_static", "token": "secret:twin/qad_password"})
-    with pytest.raises(AuthRejected):
-        await static.sources["account"].fetch([customer])
-    assert twin.requests[-1].headers["authorization"] == f"Bearer {twin.identity.password}"
-    assert not log_ins(twin)
+    assert await static.sources["account"].fetch([customer])
+    assert len(log_ins(twin)) == 1
 
 
 async def test_a_log_in_page_in_place_of_data_is_one_log_in_and_then_an_error_about_the_address(
@@ -152,3 +165,16 @@ async def test_a_role_without_the_component_stops_that_kind_alone(twin: WatchedT
     with pytest.raises(Exception, match="no permission"):
         await connection.sources["product"].fetch(["P-100"])
     assert await connection.sources["account"].fetch([customer])
+
+
+async def test_a_program_that_fails_in_the_server_every_time_is_told_with_its_words(
+    twin: WatchedTwin, open_twin: Opener, customer: str
+) -> None:
+    source = open_twin(twin).sources["account"]
+    await source.fetch([customer])
+    stack = b'{"message":"com.progress.openedge.SysError: stack trace at cust.p"}'
+    twin.faults.add(Fault("status", status=500, body=stack, path="/customerV2s", times=2))
+    assert await source.fetch([customer])  # twice may be chance
+    twin.faults.add(Fault("status", status=500, body=stack, path="/customerV2s", times=99))
+    with pytest.raises(ContractBroken, match=r"cust\.p"):
+        await source.fetch([customer])

@@ -128,3 +128,15 @@ async def test_ping_tells_the_hours_of_a_first_load_by_the_limits_that_are_kept(
     [quota] = [one.what for one in await report(connection, "vendor") if one.about == "quota"]
     assert "120 calls a minute, 200 ms apart, 2 at once" in quota
     assert quota.endswith("vendor 13.9")
+
+
+async def test_a_list_that_shows_a_field_otherwise_than_the_record_is_told(
+    make_twin: Callable[..., WatchedTwin], open_twin: Opener
+) -> None:
+    twin = make_twin(structs.replace(DEFAULT, row_date="%d.%m.%Y"))
+    twin.put("customerV2s", customerCode="C-1", addressName="Acme")
+    twin.put("salesOrderHeaders", salesOrderNumber="SO1", soldToCustomerCode="C-1", orderDate=twin.clock.now().date())
+    warned = told(await report(open_twin(twin, entities={"order": ORDER}), "order"), "warning")
+    assert any("shows salesOrder.orderDate otherwise than the record" in line for line in warned)
+    connection = open_twin(twin, entities={"order": ORDER}, browse={"row_date_format": "%d.%m.%Y"})
+    assert told(await report(connection, "order"), "warning") == []

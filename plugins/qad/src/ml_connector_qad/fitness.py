@@ -102,6 +102,16 @@ class QadFitness:
             found = ", ".join(sorted(reader.column(name) for name in row)[:_TELL])
             fix = f"Add the columns to a copy of the browse and set browse_id, or name others in columns; it has {found}"
             findings.append(_finding("warning", kind, what, fix))
+        otherwise = [
+            name
+            for name in reader.map.wires
+            if name in row and name in whole and reader.map.digest(row, {name}) != reader.map.digest(whole, {name})
+        ]
+        if otherwise and reader.place.detail == "keyed":
+            columns = ", ".join(reader.column(name) for name in otherwise)
+            what = f"the browse shows {columns} otherwise than the record: every sweep would read such records again"
+            fix = "Name other columns in columns, correct browse.row_date_format, or run ping again if somebody edited just now"
+            findings.append(_finding("warning", kind, what, fix))
         missing = [name for name in reader.map.wires if name not in row and name not in whole]
         for name in missing:
             near = _nearest(name, whole)

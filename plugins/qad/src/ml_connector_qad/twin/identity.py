@@ -1,5 +1,6 @@
 """Log-in: OAuth's password and refresh grants, sessions that end by age, idleness or licence, accounts that lock."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,6 +54,8 @@ class Identity:
     def admits(self, authorization: str) -> bool:
         """Whether the header names a living session, which lives on by being used."""
         scheme, _, value = authorization.partition(" ")
+        if scheme == "Basic" and self._installation.basic:
+            return self.enabled and value == b64encode(f"{self.username}:{self.password}".encode()).decode()
         session = self.sessions.get(value) if scheme.lower() == "bearer" else None
         if session is None:
             return False

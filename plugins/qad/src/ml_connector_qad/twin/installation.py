@@ -31,6 +31,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     blank_domain  QAD makes the blank domain data of a new customer; without it it must be created
     numbers       QAD gives new sales orders their numbers
     receipts      id and prefix of a browse of posted receipts; None: there is none
+    basic         calls may carry user and password instead of a session
     sessions      how many a user may have at once: another log-in ends the oldest
     """
 
@@ -52,6 +53,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: int | None = 1799
     session_minutes: int = 480
     idle_minutes: int = 30
+    basic: bool = False
     sessions: int = 1
     stale: str = "Record has been modified by another user"
     domain: str = "10USA"
