@@ -19,6 +19,7 @@ PARTS = [
     "adapters",
     "plugins/ifs-cloud[twin]",
     "plugins/pipedrive[twin]",
+    "plugins/qad[twin]",
     "plugins/dynamics365-sales[twin]",
     "plugins/zoho-crm[twin]",
     "contract-tests",

@@ -198,6 +198,19 @@ async def test_a_redirect_to_a_login_page_is_named_and_never_followed(world: Wor
     assert {request.host for request in world.vendor.requests} == {"acme.test", "login.acme.test"}
 
 
+async def test_where_sessions_end_by_a_redirect_to_the_log_in_page_one_new_token_is_tried(world: World) -> None:
+    page = TwinResponse(302, b"", {"location": "/login.jsp"})
+    client = world.client(sessions=True)
+    world.vendor.answers = [page]
+    assert (await client.send("GET", "/Orders")).status == 200
+    world.vendor.answers = [page]
+    with pytest.raises(TokenRefused, match="login page"):  # a write may have been worked on before
+        await client.send("POST", "/Orders", body=b"{}")
+    world.vendor.answers = [page] * 2
+    with pytest.raises(TokenRefused, match="login page"):
+        await client.send("GET", "/Orders")
+
+
 async def test_a_link_to_a_foreign_host_gets_neither_token_nor_request(world: World) -> None:
     client = world.client()
     await client.send("GET", "https://acme.test/v1/Orders?$skiptoken=2")

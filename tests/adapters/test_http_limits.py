@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ async def test_the_window_holds_after_a_pause_and_after_idle_time(world: World) 
         await world.clock.sleep(wait)
     assert most_in_a_minute(world.vendor.arrivals) <= 120
     assert not [time for time in world.vendor.arrivals if 3.01 < time < 12.99]
+
+
+async def test_a_vendor_that_asks_for_spacing_sees_no_two_requests_closer_than_that(world: World) -> None:
+    client = world.client(limiter=world.limiter(requests_per_minute=1200, spacing_s=0.2, concurrency=8))
+    await asyncio.gather(*(client.send("GET", "/Orders") for _ in range(50)))
+    times = sorted(world.vendor.arrivals)
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 0.199
+    assert world.clock.passed <= 50 * 0.21
 
 
 async def test_concurrency_and_heavy_concurrency_are_never_exceeded(world: World) -> None:

@@ -161,6 +161,17 @@ async def test_the_secret_goes_in_the_form_or_in_the_header_as_asked(world: Worl
     assert by_header.headers["authorization"] == "Basic TUxfQ09OTkVDVE9SOnMzJTNBY3JldA=="
 
 
+async def test_a_vendor_that_reads_the_query_alone_gets_the_fields_there_and_no_error_shows_them(world: World) -> None:
+    await world.oauth(placement="query").token()
+    [asked] = world.vendor.requests
+    assert asked.query == "grant_type=client_credentials&client_id=ML_CONNECTOR&client_secret=s3cret-of-acme"
+    assert asked.body == b""
+    world.transport.down = 1
+    with pytest.raises(Unavailable) as raised:
+        await world.oauth(placement="query", credential="other").token()
+    assert "s3cret" not in f"{raised.value} {vars(raised.value)}"
+
+
 async def test_credentials_never_go_to_a_token_address_that_is_not_allowed_or_not_encrypted(world: World) -> None:
     for address, hosts in (
         ("https://evil.example/token", world.hosts),

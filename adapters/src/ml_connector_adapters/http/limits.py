@@ -31,12 +31,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one connection may ask of its vendor. None: no such limit.
 
     requests_per_minute   never more in any 60 seconds
+    spacing_s             at least so long between the starts of two requests, so that not even the first come at once
     concurrency           requests under way at once, heavy ones among them
     credits_per_day       per rolling 24 hours
     credit_reserve        credits that only essential calls (writes, notices) may use
     """
 
     requests_per_minute: int | None = None
+    spacing_s: float = 0.0
     concurrency: int = 4
     heavy_concurrency: int | None = None
     credits_per_day: int | None = None
@@ -59,7 +61,7 @@ class Limiter:
         self._clock, self._where = clock, where
         self._all = asyncio.Semaphore(limits.concurrency)
         self._heavy = asyncio.Semaphore(limits.heavy_concurrency or limits.concurrency)
-        self._pace = _Pace(limits.requests_per_minute, limits.concurrency)
+        self._pace = _Pace(limits.requests_per_minute, limits.concurrency, limits.spacing_s)
         self._turn = asyncio.Lock()  # those who wait for the pace go in the order in which they came
         self._paused_until = -inf
         self._spent: deque[tuple[float, int]] = deque()  # (start of bucket, credits), oldest first
@@ -151,11 +153,11 @@ class Limiter:
 class _Pace:
     """The generic cell rate algorithm: ``burst`` at once, then one per interval, at most ``per_minute`` in any 60 seconds."""
 
-    def __init__(self, per_minute: int | None, concurrency: int) -> None:
-        self._interval = self._slack = 0.0
+    def __init__(self, per_minute: int | None, concurrency: int, spacing_s: float) -> None:
+        self._interval, self._slack = spacing_s, 0.0
         if per_minute is not None:
-            burst = max(1, min(concurrency, per_minute // 60))
-            self._interval = 60 * (1 + _EPSILON_S) / (per_minute - burst + 1)
+            burst = 1 if spacing_s > 0 else max(1, min(concurrency, per_minute // 60))
+            self._interval = max(spacing_s, 60 * (1 + _EPSILON_S) / (per_minute - burst + 1))
             self._slack = (burst - 1) * self._interval
         self._full_at = -inf  # when the whole burst is available again
 

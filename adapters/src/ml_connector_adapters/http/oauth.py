@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -76,6 +76,7 @@ class OAuth:
     """Keeps one credential's token fresh: refreshed ahead of its end, by one refresher at a time, never beyond the mint budget.
 
     form       the fields of the token request, asked at every mint, so that a rotated secret is picked up
+    placement  where the fields go: "form" (the body), or "query" for vendors who read them nowhere else; queries end in logs
     basic      client id and secret for HTTP Basic instead of the form
     read       turns the endpoint's answer into a token or raises
     scheme     the word before the token in the Authorization header
@@ -92,6 +93,7 @@ class OAuth:
         token_url: str,
         form: Callable[[], Awaitable[dict[str, str]]],
         read: Callable[[int, Mapping[str, str], bytes, datetime], Token] = read_token,
+        placement: Literal["form", "query"] = "form",
         basic: Callable[[], Awaitable[tuple[str, str]]] | None = None,
         scheme: str = "Bearer",
         leeway_s: float = 30,
@@ -101,7 +103,7 @@ class OAuth:
     ) -> None:
         self.scheme = scheme
         self._host, self._token_url, self._form, self._read, self._basic = host, token_url, form, read, basic
-        self._leeway_s, self._mints, self._credential = leeway_s, mints, credential
+        self._placement, self._leeway_s, self._mints, self._credential = placement, leeway_s, mints, credential
         self._where = f'connection "{host.connection}"'
         limiter = Limiter(Limits(concurrency=1), host.clock, where=self._where)
         self._endpoint = HttpClient(
@@ -200,7 +202,7 @@ class OAuth:
         await tokens.save(self._credential, TokenRecord(token=record.token, minted=(*past, now)))
         _minted.add(1, {"ml_connector.connection": self._host.connection})
         try:
-            answer = await self._ask(urlencode(form, quote_via=quote).encode(), headers)
+            answer = await self._ask(urlencode(form, quote_via=quote), headers)
         except AnswerLost as error:  # a mint's answer: the request that needs the token has not left
             raise Unavailable(error.what.partition(";")[0], untouched=True, where=error.where) from None
         except Unavailable:
@@ -216,9 +218,11 @@ class OAuth:
         self._adopt(record, None)
         return token
 
-    async def _ask(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _ask(self, fields: str, headers: Mapping[str, str]) -> Answer:
+        if self._placement == "query":
+            return await self._endpoint.send("POST", f"{self._token_url}?{fields}", headers=headers)
         return await self._endpoint.send(
-            "POST", self._token_url, body=body, content_type="application/x-www-form-urlencoded", headers=headers
+            "POST", self._token_url, body=fields.encode(), content_type="application/x-www-form-urlencoded", headers=headers
         )
 
     def _within_budget(self, minted: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:

@@ -17,7 +17,7 @@ from ml_connector.domain.entities import (
     Quote,
     Vendor,
 )
-from ml_connector.domain.record import Cursor, Page, Record, RemoteId, Side, Stub, Version
+from ml_connector.domain.record import Cursor, Hold, Page, Record, RemoteId, Side, Stub, Version
 from ml_connector.domain.values import UNSET, Address, Extra, Instant, Kind, Money, Ref, Scalar, Unset, UnsetType
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Deal",
     "Entity",
     "Extra",
+    "Hold",
     "Instant",
     "Invoice",
     "Kind",

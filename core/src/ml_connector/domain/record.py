@@ -16,6 +16,14 @@ Cursor: TypeAlias = str
 """Text that one adapter returned and only that adapter looks inside."""
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why a record must not be passed on yet. It is read again, and let go, when its version moves."""
+
+    code: str  # what ``failures --cause`` asks for, "awaiting_receipt"
+    reason: str
+    fix: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entity with its id, version and time of change on one system."""
 
@@ -26,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     gone: bool = False  # deleted at the vendor
     by_us: bool = False  # the vendor says our own integration user made the last change
     warnings: tuple[str, ...] = ()  # what mapping could not place, told in the audit
+    hold: Hold | None = None  # it waits for something else that must happen at the vendor first
 
 
 class Stub(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -29,7 +29,7 @@ class Evidence:
             if link.left.id is not None:
                 self.links[link.flow, link.left.id].append(link)
         self.ours = [deed for deed in self.pair.deeds if deed.author != PERSON]
-        self.numbers = {deed.id: deed.number for deed in reversed(self.pair.deeds)}
+        self.numbers = {(deed.kind, deed.id): deed.number for deed in reversed(self.pair.deeds)}
 
     def parts(self, path: str, value: Any) -> dict[str, Any]:
         """A value of the audit by field path, refs by the number of the record that they name."""
@@ -40,7 +40,7 @@ class Evidence:
         if not isinstance(value, dict):
             return {path: value}
         if set(value) == {"kind", "key"}:
-            return {path: self.numbers.get(value["key"], value["key"])}
+            return {path: self.numbers.get((value["kind"], value["key"]), value["key"])}
         if set(value) == {"amount", "currency"}:
             return {path: value["amount"]}
         if len(value) == 1 and next(iter(value)) in ("decimal", "date", "instant"):

@@ -112,6 +112,9 @@ class Preparer:
         if desired is None:
             skip(job, f"where: {self._flow.where_text}")
             return None
+        if (hold := record.hold) is not None:
+            self._wait(job, Trouble(code=hold.code, reason=hold.reason, fix=hold.fix))
+            return None
         if not self._flow.two_way:
             desired, job.link = instead.applied(desired, job.link, self._way.kind)
         match = self._flow.match

@@ -1,5 +1,6 @@
 """Commands that look at how things stand and how they came to: status, explain."""
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ async def _status(here: "Opened") -> dict[str, Any]:
     for flow in here.workspace.flows:
         last = next(iter(await here.store.ledger.last(flow.name)), None)
         tally = dict(await here.store.links.tally(flow.name))
+        parked = await here.store.links.standing(flow.name, ("parked",)) if tally.get("parked") else []
         due = next_due(flow.schedule, last.started_at if last else None, now)
         flows.append(
             {
@@ -67,6 +69,7 @@ async def _status(here: "Opened") -> dict[str, Any]:
                 "standings": tally,
                 "drifted": tally.get("drifted", 0),
                 "attention": sum(tally.get(standing, 0) for standing in ATTENTION),
+                "parked": Counter(link.trouble.code for link in parked if link.trouble is not None),
             }
         )
     paused = await here.store.pauses.paused(now)
@@ -104,6 +107,8 @@ def _show_status(told: dict[str, Any]) -> None:
     for flow in told["flows"]:
         if flow["last_run"] is not None and flow["last_run"].note:
             answer(f"{flow['flow']}: {flow['last_run'].note}")
+        if flow["parked"]:
+            answer(f"{flow['flow']}: parked: {', '.join(f'{count} {code}' for code, count in sorted(flow['parked'].items()))}")
     for each in told["connections"]:
         token = f"token until {each['token_until']:%H:%M:%S}Z" if each["token_until"] else "no token yet"
         channel = f", channel until {each['channel_until']:%Y-%m-%d %H:%M}Z" if each["channel_until"] else ""

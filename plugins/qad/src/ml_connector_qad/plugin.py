@@ -1,0 +1,46 @@
+"""The hook: what this distribution connects to. Everything heavy is imported when a connection is made."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+from ml_connector import hookimpl
+from ml_connector.system import Connection, Host, SystemSpec
+from ml_connector.twin import Twin
+from ml_connector_qad.settings import READS, WRITES, QadSettings
+
+
+def connect(settings: QadSettings, host: Host) -> Connection:
+    from ml_connector_qad import adapters
+
+    return adapters.connect(settings, host)
+
+
+def twin() -> Twin:
+    from ml_connector_qad.twin import QadTwin
+
+    return QadTwin()
+
+
+def recipes() -> Mapping[str, str]:
+    """Other system's name → commented configuration, from recipes/*.toml."""
+    folder = files("ml_connector_qad") / "recipes"
+    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in found}
+
+
+SPEC: Final = SystemSpec(
+    name="qad",
+    title="QAD Adaptive ERP",
+    settings=QadSettings,
+    connect=connect,
+    reads=READS,
+    writes=WRITES,
+    twin=twin,
+    recipes=recipes(),
+)
+
+
+@hookimpl
+def ml_connector_systems() -> list[SystemSpec]:
+    return [SPEC]
