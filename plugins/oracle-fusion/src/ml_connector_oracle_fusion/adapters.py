@@ -1,0 +1,26 @@
+"""Puts a connection together: one reader per kind, behind the port that its strategy can fulfil. Makes no call."""
+
+from ml_connector.domain import Kind
+from ml_connector.ports.sink import Sink
+from ml_connector.ports.source import Source
+from ml_connector.system import Connection, Host
+from ml_connector_oracle_fusion.api import Api
+from ml_connector_oracle_fusion.reading import PartyReader
+from ml_connector_oracle_fusion.settings import Settings
+from ml_connector_oracle_fusion.sink import PartySink
+from ml_connector_oracle_fusion.source import Changes, Sweeping
+
+
+def connect(settings: Settings, host: Host) -> Connection:
+    """One pod. All kinds share one client and its limits."""
+    api = Api(settings, host)
+    entities = settings.entities
+    accounts, contacts = PartyReader("account", api), PartyReader("contact", api)
+    sources: dict[Kind, Source] = {}
+    sinks: dict[Kind, Sink] = {"account": PartySink(api, accounts), "contact": PartySink(api, contacts)}
+    for reader, place in ((accounts, entities.account), (contacts, entities.contact)):
+        if place.strategy == "changes":
+            sources[reader.kind] = Changes(api, reader, deleted_code=place.deleted_code)
+        else:
+            sources[reader.kind] = Sweeping(api, reader, settings.full_every(place.full_every_h))
+    return Connection(sources=sources, sinks=sinks, close=api.aclose)
