@@ -5,6 +5,7 @@ from ml_connector.ports.sink import Sink
 from ml_connector.ports.source import Source
 from ml_connector.system import Connection, Host
 from ml_connector_oracle_fusion.api import Api
+from ml_connector_oracle_fusion.provision import Provisioning, Ready
 from ml_connector_oracle_fusion.reading import PartyReader
 from ml_connector_oracle_fusion.settings import Settings
 from ml_connector_oracle_fusion.sink import PartySink
@@ -15,9 +16,14 @@ def connect(settings: Settings, host: Host) -> Connection:
     """One pod. All kinds share one client and its limits."""
     api = Api(settings, host)
     entities = settings.entities
-    accounts, contacts = PartyReader("account", api), PartyReader("contact", api)
+    ready = settings.provision == "finance_ready"
+    accounts = PartyReader("account", api, Ready(api) if ready and settings.finance.verify != "none" else None)
+    contacts = PartyReader("contact", api)
     sources: dict[Kind, Source] = {}
-    sinks: dict[Kind, Sink] = {"account": PartySink(api, accounts), "contact": PartySink(api, contacts)}
+    sinks: dict[Kind, Sink] = {
+        "account": PartySink(api, accounts, Provisioning(api, accounts) if ready else None),
+        "contact": PartySink(api, contacts),
+    }
     for reader, place in ((accounts, entities.account), (contacts, entities.contact)):
         if place.strategy == "changes":
             sources[reader.kind] = Changes(api, reader, deleted_code=place.deleted_code)

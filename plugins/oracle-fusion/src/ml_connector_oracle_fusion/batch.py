@@ -1,7 +1,8 @@
 """Sending jobs: many in one call where Oracle takes them together, one by one where it does not.
 
-Oracle, Sales REST: "Perform Batch Actions": parts are carried out in order, all of them or none. A refused batch is halved until
-the record that spoils it stands alone. A batch whose answer was lost may have been carried out, so nothing of it is sent again.
+Oracle, Sales REST: "Perform Batch Actions": parts are carried out in order, all of them or none. A refused batch is halved
+until the record that spoils it stands alone. A batch whose answer was lost may have been carried out, so nothing of it is
+sent again.
 """
 
 from collections.abc import Sequence

@@ -52,6 +52,7 @@ PLACE: Final[dict[str, str]] = {"account": "billing", "contact": "address"}
 LINES: Final = ("AddressLine1", "AddressLine2", "AddressLine3", "AddressLine4")
 PARTS: Final = {"city": ("City", 60), "postal_code": ("PostalCode", 60)}
 REGION_ATTRIBUTES: Final = ("State", "Province", "County")
+TYPE_PROSPECT: Final = "ZCA_PROSPECT"
 LINE_LIMIT: Final = 240
 REGION_LIMIT: Final = 60
 ACCOUNT_ATTRIBUTES: Final = (

@@ -60,7 +60,7 @@ class PartyReader:
         return [mapping.record_of(settings, self.kind, row, extras.get(str(row["PartyId"]), {})) for row in rows]
 
     async def holding(self, field: str, values: Sequence[str]) -> dict[str, list[Vendor]]:
-        """Rows by the exact value of a canonical field; values without a row map to []. References go first, party numbers second."""
+        """Rows by the exact value of a canonical field, [] where there is none. References go first, party numbers second."""
         found: dict[str, list[Vendor]] = {value: [] for value in values}
         settings = self._api.settings
         if field != "number":

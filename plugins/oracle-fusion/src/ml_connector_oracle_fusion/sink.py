@@ -15,6 +15,7 @@ from ml_connector_oracle_fusion.api import Api
 from ml_connector_oracle_fusion.batch import Sender
 from ml_connector_oracle_fusion.jobs import Job, outcomes
 from ml_connector_oracle_fusion.judge import Refused
+from ml_connector_oracle_fusion.provision import STATUS, Provisioning
 from ml_connector_oracle_fusion.reading import PartyReader
 
 KEYS: Final = ("number", *dict.fromkeys(field.name for fields in mapping.FIELDS.values() for field in fields))
@@ -23,8 +24,9 @@ KEYS: Final = ("number", *dict.fromkeys(field.name for fields in mapping.FIELDS.
 class PartySink:
     """A Sink of accounts or contacts."""
 
-    def __init__(self, api: Api, reader: PartyReader) -> None:
+    def __init__(self, api: Api, reader: PartyReader, provisioning: Provisioning | None = None) -> None:
         self._api, self._reader, self._settings = api, reader, api.settings
+        self._provisioning = provisioning
         self._sender = Sender(api, reader)
 
     @property
@@ -37,7 +39,8 @@ class PartySink:
         names = {"number", mapping.PLACE[kind], *(field.name for field in mapping.FIELDS[kind])}
         names |= {"category", "employees", "parent", "active"} if kind == "account" else {"account"}
         custom = self._settings.custom_fields.get("account" if kind == "account" else "contact", {})
-        return frozenset(names | {f"extra.{name}" for name in custom})
+        readiness = {f"extra.{STATUS}"} if self._provisioning is not None else set()
+        return frozenset(names | readiness | {f"extra.{name}" for name in custom})
 
     async def find(self, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         """Full records by key, compared exactly; a field that cannot be looked up by finds nothing."""
@@ -62,6 +65,8 @@ class PartySink:
         for job in jobs:
             if job.open and job.reference is not None:
                 await self._attach(job)
+        if self._provisioning is not None:
+            await self._provisioning.follow(jobs)
         for job in jobs:
             if job.open:
                 job.settle()
@@ -138,7 +143,7 @@ class PartySink:
                     job.error = error
 
     async def _look_by(self, field: str, jobs: list[Job]) -> None:
-        """Upserts need no look, unless the number may be one of Oracle's own, or a record goes alone: a look tells more then."""
+        """Upserts need no look, unless the number may be one of Oracle's own, or a record goes alone: a look tells more."""
         if len(jobs) > 1 and field == "number" and self._settings.source_system and self._settings.upsert:
             jobs = [job for job in jobs if job.key is not None and self._reader.may_be_party_number(job.key.value)]
         if not jobs:

@@ -91,6 +91,13 @@ class OracleTwin(OracleServer):
         }
         self.store.insert("deletedRecords", key, told, PERSON)
 
+    def open_account(self, party: str, **values: Any) -> str:
+        """A person opens a customer account with a profile and a bill-to site in Receivables; returns its number."""
+        key, number = self.store.next_id(), str(self.store.next_number())
+        told: Row = {"CustomerAccountId": str(key), "AccountNumber": number, "PartyId": party, "Status": "A", "_sites": []}
+        self.store.insert("customer_accounts", key, {**told, **values}, PERSON)
+        return number
+
     def row(self, kind: str, record_id: str) -> Row:
         """A party as it is stored."""
         return self.store.rows(KINDS[kind].name)[int(record_id)]

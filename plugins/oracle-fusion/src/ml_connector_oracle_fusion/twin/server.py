@@ -6,8 +6,16 @@ from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResp
 from ml_connector_oracle_fusion.twin.answers import SIGN_IN, Refused
 from ml_connector_oracle_fusion.twin.identity import PATH, Identity
 from ml_connector_oracle_fusion.twin.parties import Parties
+from ml_connector_oracle_fusion.twin.receivables import (
+    ACTIVITIES,
+    BILL_TO_ACCOUNTS,
+    BILL_TO_SITES,
+    SITE_ACTIVITIES,
+    Receivables,
+)
 from ml_connector_oracle_fusion.twin.rest import Rest, Switches
 from ml_connector_oracle_fusion.twin.schema import CRM, FSCM
+from ml_connector_oracle_fusion.twin.soap import Services
 from ml_connector_oracle_fusion.twin.store import Store
 
 VERSION = "11.13.18.05"
@@ -25,6 +33,15 @@ class OracleServer:
         self.store = Store(clock)
         self.parties = Parties(self.store)
         self.rest = Rest(self.store, self.parties, self.switches)
+        self.services = Services(self.store, self.parties, self.switches)
+        self.receivables = Receivables(self.store)
+        for resource, rows in (
+            (ACTIVITIES, self.receivables.activities),
+            (SITE_ACTIVITIES, self.receivables.site_activities),
+            (BILL_TO_ACCOUNTS, self.receivables.bill_to_accounts),
+            (BILL_TO_SITES, self.receivables.bill_to_sites),
+        ):
+            self.rest.resources[resource.name], self.rest.derived[resource.name] = resource, rows
         self._asked = 0
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
@@ -54,7 +71,9 @@ class OracleServer:
         local = request.host.partition(":")[0] in ("127.0.0.1", "localhost")
         base = f"{'http' if local else 'https'}://{request.host}"
         try:
-            if (soap := self.soap(request)) is not None:
+            if not self.switches.bearer_on_soap and "Service" in path and "bearer" in request.headers["authorization"].lower():
+                return TwinResponse(401, SIGN_IN, HTML)
+            if (soap := self.services.answer(request)) is not None:
                 return soap
             for root in (CRM, FSCM):
                 if path.startswith(f"{root}{VERSION}"):
@@ -63,10 +82,6 @@ class OracleServer:
         except Refused as no:
             version = request.headers.get("rest-framework-version", "1")
             return no.response(int(version) if version.isdigit() else 1, request.headers.get("accept", ""))
-
-    def soap(self, request: TwinRequest) -> TwinResponse | None:
-        """The services' answer; None where the path is none of theirs."""
-        return None
 
     def _told(self, request: TwinRequest, answer: TwinResponse) -> TwinResponse:
         self._asked += 1
