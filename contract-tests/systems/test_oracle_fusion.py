@@ -128,6 +128,34 @@ class TellingAccounts(OracleAccounts):
     }
 
 
+class OracleBalances(OracleAccounts):
+    """What customers owe and may owe, swept on its own."""
+
+    reads = ("GET", "/receivablesCustomerAccountActivities")
+    overrides: ClassVar[Mapping[str, object]] = {
+        **OracleAccounts.overrides,
+        "entities": {"account": {"strategy": "balances"}},
+        "finance": {"currency": "EUR"},
+    }
+    cannot: Mapping[Ability, str] = {"lines": NO_LINES}
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        party = super().put_as_person(n, text=text)
+        number = self.twin.open_account(party, AccountName=text or self.title(n))
+        self.twin.set_credit(number, **({} if amount is None else {"CreditLimit": str(amount)}))
+        return party
+
+    def delete_as_person(self, record_id: RemoteId) -> None:
+        self.twin.close_account(record_id)
+
+
+class CheapBalances(OracleBalances):
+    """The same without limits and holds, so that records come with the sweep."""
+
+    overrides: ClassVar[Mapping[str, object]] = {**OracleBalances.overrides, "finance": {"credit": False}}
+    cannot: Mapping[Ability, str] = {"amounts": "limits are not read", "lines": NO_LINES}
+
+
 class OracleContacts(OracleAccounts):
     """Contacts, known by what the CRM calls them."""
 
@@ -136,6 +164,94 @@ class OracleContacts(OracleAccounts):
     text = "last_name"
     text_limit = 150
     text_attribute: ClassVar[str] = "LastName"
+
+
+class OracleSuppliers(OracleAccounts):
+    """Suppliers, swept because Oracle does not filter them by time of change."""
+
+    kind: Kind = "vendor"
+    reads = ("GET", "/suppliers")
+    cannot: Mapping[Ability, str] = {"amounts": "suppliers have none", "lines": "suppliers have none"}
+    resource: ClassVar[str] = "suppliers"
+    number_attribute: ClassVar[str] = "SupplierNumber"
+    amount_attribute: ClassVar[str] = ""
+    text_attribute: ClassVar[str] = "Supplier"
+
+    def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
+        values: dict[str, Any] = {self.number_attribute: self.number(n), self.text_attribute: text or self.title(n)}
+        if self.amount_attribute:
+            values[self.amount_attribute] = amount or Decimal(1)
+        return self.twin.record(self.resource, [{"LineNumber": 1, "Quantity": 2}], **values)
+
+    def edit_as_person(self, record_id: RemoteId, text: str) -> None:
+        self.twin.amend(self.resource, record_id, **{self.text_attribute: text})
+
+    def edit_line_as_person(self, record_id: RemoteId) -> None:
+        child = next(iter(self.twin.rest.resources[self.resource].kids))
+        row = self.twin.store.rows(self.resource)[int(record_id)]
+        row[child] = [{**each, "Quantity": 3} for each in row[child]]
+
+    def delete_as_person(self, record_id: RemoteId) -> None:
+        self.twin.store.remove(self.resource, int(record_id))
+
+
+class OracleOrders(OracleSuppliers):
+    """Purchase orders with their lines, by time of change."""
+
+    kind = "purchase_order"
+    reads = ("GET", "/purchaseOrders")
+    cannot: Mapping[Ability, str] = {"telling deletions": SILENT}
+    text = "description"
+    money = "total"
+    resource = "purchaseOrders"
+    number_attribute = "OrderNumber"
+    amount_attribute = "Total"
+    text_attribute = "Description"
+
+
+class SweptOrders(OracleOrders):
+    """Purchase orders by sweep, which sees a line that moved without its header."""
+
+    overrides: ClassVar[Mapping[str, object]] = {
+        **OracleAccounts.overrides,
+        "entities": {"purchase_order": {"strategy": "sweep"}},
+    }
+
+
+class OracleInvoices(OracleOrders):
+    """Customers' invoices."""
+
+    kind = "invoice"
+    reads = ("GET", "/receivablesInvoices")
+    resource = "receivablesInvoices"
+    money = "open_amount"
+    number_attribute = "TransactionNumber"
+    amount_attribute = "InvoiceBalanceAmount"
+    text_attribute = "Comments"
+
+
+class OraclePayables(OracleOrders):
+    """Suppliers' invoices."""
+
+    kind = "invoice"
+    reads = ("GET", "/invoices")
+    overrides: ClassVar[Mapping[str, object]] = {**OracleAccounts.overrides, "entities": {"invoice": {"of": "payables"}}}
+    resource = "invoices"
+    number_attribute = "InvoiceNumber"
+    amount_attribute = "InvoiceAmount"
+
+
+FED = (
+    OracleAccounts,
+    OtherAccounts,
+    OldAccounts,
+    TellingAccounts,
+    OracleContacts,
+    OracleOrders,
+    OracleInvoices,
+    OraclePayables,
+)
+SWEPT = (SweptAccounts, OracleBalances, CheapBalances, OracleSuppliers, SweptOrders)
 
 
 def _stages(kind: type[OracleAccounts]) -> Iterator[Stage]:
@@ -149,17 +265,15 @@ def accounts() -> Iterator[Stage]:
 
 
 class TestOracleFeed(FeedContract):
-    @pytest.fixture(
-        params=(OracleAccounts, OtherAccounts, OldAccounts, TellingAccounts, OracleContacts), ids=lambda kind: kind.__name__
-    )
+    @pytest.fixture(params=FED, ids=lambda kind: kind.__name__)
     def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield from _stages(request.param)
 
 
 class TestOracleSweep(SweepContract):
-    @pytest.fixture
-    def stage(self) -> Iterator[Stage]:
-        yield from _stages(SweptAccounts)
+    @pytest.fixture(params=SWEPT, ids=lambda kind: kind.__name__)
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        yield from _stages(request.param)
 
 
 class TestOracleSink(SinkContract):

@@ -5,9 +5,11 @@ from ml_connector.ports.sink import Sink
 from ml_connector.ports.source import Source
 from ml_connector.system import Connection, Host
 from ml_connector_oracle_fusion.api import Api
+from ml_connector_oracle_fusion.balances import Balances
+from ml_connector_oracle_fusion.document_reading import DocumentReader
 from ml_connector_oracle_fusion.provision import Provisioning, Ready
 from ml_connector_oracle_fusion.reading import PartyReader
-from ml_connector_oracle_fusion.settings import Settings
+from ml_connector_oracle_fusion.settings import Settings, Swept
 from ml_connector_oracle_fusion.sink import PartySink
 from ml_connector_oracle_fusion.source import Changes, Sweeping
 
@@ -27,6 +29,17 @@ def connect(settings: Settings, host: Host) -> Connection:
     for reader, place in ((accounts, entities.account), (contacts, entities.contact)):
         if place.strategy == "changes":
             sources[reader.kind] = Changes(api, reader, deleted_code=place.deleted_code)
+        elif place.strategy == "balances":
+            sources[reader.kind] = Balances(api, reader)
         else:
             sources[reader.kind] = Sweeping(api, reader, settings.full_every(place.full_every_h))
+    trade: tuple[tuple[Kind, Swept], ...] = (
+        ("vendor", entities.vendor),
+        ("purchase_order", entities.purchase_order),
+        ("invoice", entities.invoice),
+    )
+    for kind, swept in trade:
+        document = DocumentReader(kind, api)
+        every = settings.full_every(swept.full_every_h)
+        sources[kind] = Changes(api, document) if swept.strategy == "changes" else Sweeping(api, document, every)
     return Connection(sources=sources, sinks=sinks, close=api.aclose)

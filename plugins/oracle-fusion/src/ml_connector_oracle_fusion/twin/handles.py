@@ -1,6 +1,8 @@
 """The twin as tests, demos and simulations hold it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
@@ -10,8 +12,10 @@ from ml_connector_oracle_fusion.twin.identity import PATH, Identity
 from ml_connector_oracle_fusion.twin.schema import ACCOUNTS, CONTACTS, Resource
 from ml_connector_oracle_fusion.twin.server import OracleServer
 from ml_connector_oracle_fusion.twin.store import PERSON
+from ml_connector_oracle_fusion.twin.trade import ORDERS, PAYABLES, RECEIVABLES, SUPPLIERS
 
 KINDS: Final[dict[str, Resource]] = {"account": ACCOUNTS, "contact": CONTACTS}
+TRADE: Final[dict[str, Resource]] = {each.name: each for each in (SUPPLIERS, ORDERS, RECEIVABLES, PAYABLES)}
 SOURCE_SYSTEM: Final = "ZOHO_CRM"
 
 
@@ -97,6 +101,65 @@ class OracleTwin(OracleServer):
         told: Row = {"CustomerAccountId": str(key), "AccountNumber": number, "PartyId": party, "Status": "A", "_sites": []}
         self.store.insert("customer_accounts", key, {**told, **values}, PERSON)
         return number
+
+    def close_account(self, party: str) -> None:
+        """A person makes a party's customer accounts inactive."""
+        for key, row in list(self.store.rows("customer_accounts").items()):
+            if row["PartyId"] == party:
+                self.store.change("customer_accounts", key, {"Status": "I"}, PERSON)
+
+    def set_credit(self, number: str, **values: str) -> None:
+        """A person gives a customer account a profile, or changes the one it has: ``CreditLimit``, ``CreditHold`` …"""
+        profiles = self.store.rows("profiles")
+        for key, row in profiles.items():
+            if row["AccountNumber"] == number:
+                self.store.change("profiles", key, dict(values), PERSON)
+                return
+        account = next(row for row in self.store.rows("customer_accounts").values() if row["AccountNumber"] == number)
+        key = self.store.next_id()
+        told: Row = {"CustomerAccountProfileId": str(key), "AccountNumber": number, "PartyId": account["PartyId"]}
+        told |= {"CustomerAccountId": account["CustomerAccountId"], "ProfileClassName": "DEFAULT", "CreditHold": "N"}
+        self.store.insert("profiles", key, {**told, **values}, PERSON)
+
+    def invoice(self, number: str, amount: Decimal, *, currency: str = "SEK", **values: Any) -> str:
+        """A customer account is invoiced; returns the transaction's id. ``balance`` may differ from the amount once it is
+        paid."""
+        account = next(row for row in self.store.rows("customer_accounts").values() if row["AccountNumber"] == number)
+        key = self.store.next_id()
+        today = self.clock.now().date()
+        told: Row = {
+            "CustomerTransactionId": key,
+            "TransactionNumber": str(self.store.next_number()),
+            "TransactionDate": today.isoformat(),
+            "DueDate": (today + timedelta(days=30)).isoformat(),
+            "BillToCustomerNumber": number,
+            "BillToPartyId": int(account["PartyId"]),
+            "InvoiceStatus": "Complete",
+            "InvoiceCurrencyCode": currency,
+            "EnteredAmount": amount,
+            "InvoiceBalanceAmount": amount,
+            "PaymentTerms": "Net 30",
+        }
+        self.store.insert("receivablesInvoices", key, {**told, **values}, PERSON)
+        return str(key)
+
+    def pay(self, transaction: str, balance: Decimal = Decimal(0)) -> None:
+        """Money came in: what is left of a transaction. The customer account's own time does not move."""
+        self.store.change("receivablesInvoices", int(transaction), {"InvoiceBalanceAmount": balance}, PERSON)
+
+    def record(self, name: str, children: Sequence[Row] = (), **values: Any) -> str:
+        """A person enters a supplier, an order or an invoice, by the resource's name, with its children; returns its id."""
+        resource = TRADE[name]
+        key = self.store.next_id()
+        told: Row = {resource.id: key, **values}
+        for child, kid in resource.kids.items():
+            told[child] = [{kid.id: self.store.next_id(), **each} for each in children]
+        self.store.insert(name, key, told, PERSON)
+        return str(key)
+
+    def amend(self, name: str, record_id: str, **values: Any) -> None:
+        """A person changes one of those."""
+        self.store.change(name, int(record_id), values, PERSON)
 
     def row(self, kind: str, record_id: str) -> Row:
         """A party as it is stored."""

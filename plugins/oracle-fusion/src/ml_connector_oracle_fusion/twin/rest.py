@@ -16,6 +16,7 @@ from ml_connector_oracle_fusion.twin.filters import Filters
 from ml_connector_oracle_fusion.twin.parties import Parties
 from ml_connector_oracle_fusion.twin.schema import ACCOUNTS, CONTACTS, DELETED, HUB_REFERENCES, Resource
 from ml_connector_oracle_fusion.twin.store import ROBOT, Store, etag_of
+from ml_connector_oracle_fusion.twin.trade import ORDERS, PAYABLES, RECEIVABLES, SUPPLIERS
 
 ITEM_TYPES: Final = ("application/json", "application/vnd.oracle.adf.resourceitem+json")
 BATCH_TYPE: Final = "application/vnd.oracle.adf.batch+json"
@@ -23,6 +24,7 @@ ACTION_TYPE: Final = "application/vnd.oracle.adf.action+json"
 JSON: Final = {"content-type": "application/json"}
 DEFAULT_LIMIT: Final = 25
 PARTIES: Final = (ACCOUNTS.name, CONTACTS.name)
+SERVED: Final = (ACCOUNTS, CONTACTS, HUB_REFERENCES, DELETED, SUPPLIERS, ORDERS, RECEIVABLES, PAYABLES)
 
 
 class Switches(msgspec.Struct):
@@ -65,7 +67,7 @@ class Rest:
 
     def __init__(self, store: Store, parties: Parties, switches: Switches) -> None:
         self.store, self.parties, self.switches = store, parties, switches
-        self.resources: dict[str, Resource] = {each.name: each for each in (ACCOUNTS, CONTACTS, HUB_REFERENCES, DELETED)}
+        self.resources: dict[str, Resource] = {each.name: each for each in SERVED}
         self.derived: dict[str, Callable[[], Sequence[Row]]] = {"hubSourceSystemReferences": self._hub}
         self.denied: set[str] = set()
         self._read_early: dict[int, int] = {}
