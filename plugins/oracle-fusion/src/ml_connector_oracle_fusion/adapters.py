@@ -6,6 +6,7 @@ from ml_connector.ports.source import Source
 from ml_connector.system import Connection, Host
 from ml_connector_oracle_fusion.api import Api
 from ml_connector_oracle_fusion.balances import Balances
+from ml_connector_oracle_fusion.contact_rules import ContactRules
 from ml_connector_oracle_fusion.document_reading import DocumentReader
 from ml_connector_oracle_fusion.provision import Provisioning, Ready
 from ml_connector_oracle_fusion.reading import PartyReader
@@ -22,9 +23,10 @@ def connect(settings: Settings, host: Host) -> Connection:
     accounts = PartyReader("account", api, Ready(api) if ready and settings.finance.verify != "none" else None)
     contacts = PartyReader("contact", api)
     sources: dict[Kind, Source] = {}
+    provisioning = Provisioning(api, accounts) if ready else None
     sinks: dict[Kind, Sink] = {
-        "account": PartySink(api, accounts, Provisioning(api, accounts) if ready else None),
-        "contact": PartySink(api, contacts),
+        "account": PartySink(api, accounts, provisioning=provisioning),
+        "contact": PartySink(api, contacts, rules=ContactRules(api, contacts, accounts, provisioning)),
     }
     for reader, place in ((accounts, entities.account), (contacts, entities.contact)):
         if place.strategy == "changes":

@@ -126,7 +126,8 @@ def record_of(settings: Settings, kind: Kind, row: Vendor, extras: Mapping[str, 
         entity = Account(**told, extra=Extra({"party_number": str(row["PartyNumber"]), **extra, **extras}))
     else:
         told["name"] = row.get("ContactName") or UNSET
-        told["account"] = Ref("account", str(row["AccountPartyId"])) if row.get("AccountPartyId") else None
+        own = settings.entities.contact.alone == "account" and row.get("AccountName") == row.get("ContactName")
+        told["account"] = Ref("account", str(row["AccountPartyId"])) if row.get("AccountPartyId") and not own else None
         entity = Contact(**told, extra=Extra({"party_number": str(row["PartyNumber"]), **extra, **extras}))
     user = settings.integration_user or settings.user or settings.client_id
     return Record(

@@ -13,6 +13,7 @@ from ml_connector.ports.sink import Conflict, Create, Key, Outcome, Rejected, Re
 from ml_connector_oracle_fusion import mapping
 from ml_connector_oracle_fusion.api import Api
 from ml_connector_oracle_fusion.batch import Sender
+from ml_connector_oracle_fusion.contact_rules import ContactRules
 from ml_connector_oracle_fusion.jobs import Job, outcomes
 from ml_connector_oracle_fusion.judge import Refused
 from ml_connector_oracle_fusion.provision import STATUS, Provisioning
@@ -24,9 +25,16 @@ KEYS: Final = ("number", *dict.fromkeys(field.name for fields in mapping.FIELDS.
 class PartySink:
     """A Sink of accounts or contacts."""
 
-    def __init__(self, api: Api, reader: PartyReader, provisioning: Provisioning | None = None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        reader: PartyReader,
+        *,
+        provisioning: Provisioning | None = None,
+        rules: ContactRules | None = None,
+    ) -> None:
         self._api, self._reader, self._settings = api, reader, api.settings
-        self._provisioning = provisioning
+        self._provisioning, self._rules = provisioning, rules
         self._sender = Sender(api, reader)
 
     @property
@@ -60,6 +68,8 @@ class PartySink:
             return []
         jobs = [self._job(write) for write in writes]
         await self._look(jobs)
+        if self._rules is not None:
+            await self._rules.before(jobs)
         await self._sender.send([job for job in jobs if job.open and (job.body or job.creates)])
         await self._unchanged([job for job in jobs if job.open and job.row is None])
         for job in jobs:
