@@ -327,12 +327,15 @@ def _answer(response: "httpx.Response", url: str, token: Token | None) -> Answer
 
 
 def _moved(answer: Answer) -> ConnectorError | None:
-    """The error for a redirect: an API answers where it is asked, so this is a login page or another address."""
+    """The error for a redirect: an API answers where it is asked, so this is a login page or another address.
+
+    A login page is how some front doors say 401: nothing was worked on, and another token may pass.
+    """
     if not 300 <= answer.status < 400 or answer.status == 304:
         return None
     goal = re.split(r"[?#]", answer.headers.get("location", "nowhere"))[0][:200]
     if _LOGIN.search(goal):
-        return AuthRejected(
+        return TokenRefused(
             f"answered with a redirect ({answer.status}) to the login page {goal}, which was not followed",
             fix="The address may be one for people instead of the API's, or the credentials may not be for it",
         )
