@@ -49,7 +49,7 @@ class OracleAccounts(TwinStage):
     reads = ("GET", "/accounts")
     writes = (None, CRM)
     token_path = "/oauth2/v1/token"
-    overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "keys_per_query": 10}
+    overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "keys_per_query": 10, "lag_s": 60}
     cannot: Mapping[Ability, str] = {
         "amounts": NO_AMOUNTS,
         "foreign links": NO_LINKS,

@@ -51,7 +51,7 @@ class Changes:
         return _written(when)
 
     async def changed_since(self, cursor: Cursor | None) -> AsyncIterator[Page]:
-        until = self._api.clock.now() + (self._api.skew or timedelta()) - timedelta(seconds=self._api.settings.lag_s)
+        until = self._settled()
         start = _read(cursor, self._api.where).at if cursor else None
         held: tuple[Page, datetime] | None = None
         since = start - self._overlap if start is not None else BEGINNING
@@ -61,12 +61,17 @@ class Changes:
             last = max(_changed(row) for row in rows)
             at = last if start is None else max(last, start)
             held = Page(records=tuple(await self._reader.records(rows)), cursor=_written(at)), at
+        until = min(until, self._settled())  # by now the pod has told its own time
         gone = await self._gone(start) if start is not None and self._deleted_code else ()
         if held is not None:
             page, at = held
             yield Page(records=(*page.records, *gone), cursor=_written(max(at, until)))
         elif start is None or start < until:
             yield Page(records=gone, cursor=_written(until))
+
+    def _settled(self) -> datetime:
+        """Up to when everything can be seen, by the pod's clock as far as it is known."""
+        return self._api.clock.now() + (self._api.skew or timedelta()) - timedelta(seconds=self._api.settings.lag_s)
 
     async def _pages(self, since: datetime, until: datetime) -> AsyncIterator[list[Vendor]]:
         """Rows of the window in the order of change, every page asked for by time and not by offset."""

@@ -50,6 +50,7 @@ class OracleTwin(OracleServer):
             "scope": self.identity.scope,
             "source_system": SOURCE_SYSTEM,
             "integration_user": "INTEGRATION.USER",
+            "lag_s": 0,  # nothing commits late in this process
         }
 
     def secrets(self) -> dict[str, str]:
