@@ -1,15 +1,15 @@
 """Puts a connection together: one reader per kind, behind the port that its strategy can fulfil. Makes no call."""
 
 from ml_connector.domain import Kind
-from ml_connector.ports.sink import Sink
 from ml_connector.ports.source import Source
 from ml_connector.system import Connection, Host
 from ml_connector_oracle_fusion.api import Api
 from ml_connector_oracle_fusion.balances import Balances
 from ml_connector_oracle_fusion.contact_rules import ContactRules
 from ml_connector_oracle_fusion.document_reading import DocumentReader
+from ml_connector_oracle_fusion.fitness import OracleFitness
 from ml_connector_oracle_fusion.provision import Provisioning, Ready
-from ml_connector_oracle_fusion.reading import PartyReader
+from ml_connector_oracle_fusion.reading import PartyReader, Reader
 from ml_connector_oracle_fusion.settings import Settings, Swept
 from ml_connector_oracle_fusion.sink import PartySink
 from ml_connector_oracle_fusion.source import Changes, Sweeping
@@ -24,7 +24,7 @@ def connect(settings: Settings, host: Host) -> Connection:
     contacts = PartyReader("contact", api)
     sources: dict[Kind, Source] = {}
     provisioning = Provisioning(api, accounts) if ready else None
-    sinks: dict[Kind, Sink] = {
+    sinks: dict[Kind, PartySink] = {
         "account": PartySink(api, accounts, provisioning=provisioning),
         "contact": PartySink(api, contacts, rules=ContactRules(api, contacts, accounts, provisioning)),
     }
@@ -40,8 +40,9 @@ def connect(settings: Settings, host: Host) -> Connection:
         ("purchase_order", entities.purchase_order),
         ("invoice", entities.invoice),
     )
+    readers: dict[Kind, Reader] = {"account": accounts, "contact": contacts}
     for kind, swept in trade:
-        document = DocumentReader(kind, api)
+        readers[kind] = document = DocumentReader(kind, api)
         every = settings.full_every(swept.full_every_h)
         sources[kind] = Changes(api, document) if swept.strategy == "changes" else Sweeping(api, document, every)
-    return Connection(sources=sources, sinks=sinks, close=api.aclose)
+    return Connection(sources=sources, sinks=sinks, fitness=OracleFitness(api, readers, sinks), close=api.aclose)

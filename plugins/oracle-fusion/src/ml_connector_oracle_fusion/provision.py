@@ -11,7 +11,7 @@ from typing import Final
 from ml_connector.domain import UNSET, Scalar
 from ml_connector.errors import AuthRejected, ContractBroken, RetryLater
 from ml_connector.ports.sink import Create, Rejected, Remove, Unknown
-from ml_connector_oracle_fusion import mapping
+from ml_connector_oracle_fusion import mapping, wire
 from ml_connector_oracle_fusion.api import Api, Resource
 from ml_connector_oracle_fusion.customers import BILL_TO, CustomerAccount, Customers
 from ml_connector_oracle_fusion.jobs import Job
@@ -72,10 +72,20 @@ class Provisioning:
         self._customers, self._ready = Customers(api), Ready(api)
 
     async def follow(self, jobs: Sequence[Job]) -> None:
-        """Of jobs whose parties are written, those that shall be ready are made so."""
+        """Of jobs whose parties are written, those that shall be ready are made so. What many can be asked at once is."""
         wanted = [job for job in jobs if job.open and job.row is not None and self._wants(job)]
-        if wanted:
-            await asyncio.gather(*(self._provision(job) for job in wanted))
+        if not wanted:
+            return
+        try:
+            ready = await self._ready.numbers([str(job.id) for job in wanted])
+            unready = [job for job in wanted if job.id not in ready]
+            addresses = await self._addresses(unready)
+        except (RetryLater, AuthRejected, ContractBroken) as error:
+            for job in wanted:
+                job.outcome = Unknown(reason=f"party {job.number} is written; how far it is is not known: {error.what}")
+            return
+        made = await asyncio.gather(*(self._provision(job, addresses.get(str(job.id))) for job in unready))
+        await self._check([job for job, done in zip(unready, made, strict=True) if done and job.open])
 
     def _wants(self, job: Job) -> bool:
         if isinstance(job.write, Remove):
@@ -96,14 +106,12 @@ class Provisioning:
             return False
         return True
 
-    async def _provision(self, job: Job) -> None:
-        step = "its address"
+    async def _provision(self, job: Job, address: str | None) -> bool:
+        """Whether every step is done."""
+        party, step = str(job.id), "its address"
         done: list[str] = []
         try:
-            party = str(job.id)
-            if party in await self._ready.numbers([party]):
-                return
-            address = await self._address(job)
+            address = address or await self._address(job)
             if address is None:
                 job.outcome = Rejected(
                     code="NO_ADDRESS",
@@ -111,11 +119,11 @@ class Provisioning:
                     field=mapping.PLACE["account"],
                     fix="Fill in the billing address at its source",
                 )
-                return
+                return False
             step = "its customer account"
             account = await self._account(job, done)
             if account is None:
-                return
+                return False
             step = "its credit profile"
             if await self._customers.profile(account.number) is None:
                 await self._customers.make_profile(party, account)
@@ -125,8 +133,6 @@ class Provisioning:
             if site is None or BILL_TO not in site.uses:
                 await self._customers.make_bill_to(party, account, address, site)
                 done.append("bill-to site")
-            step = "what Receivables shows of it"
-            await self._check(job, account)
         except Refused as error:
             told = f", with {' and '.join(done)}" if done else ""
             job.outcome = Rejected(
@@ -135,13 +141,25 @@ class Provisioning:
                 field=f"extra.{STATUS}",
                 fix=error.fix,
             )
+            return False
         except (RetryLater, AuthRejected, ContractBroken) as error:
             job.outcome = Unknown(reason=f"party {job.number} is written; {step} is not known: {error.what}")
+            return False
         if done:
             job.warnings.append(f"made {' and '.join(done)}")
+        return True
+
+    async def _addresses(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """Party id → id of its primary address, which is what a site is made of."""
+        slim = Resource(
+            root="crm", name=self._reader.resource.name, id="PartyId", own=("PartyId",), kids={"PrimaryAddress": ("AddressId",)}
+        )
+        rows = await self._api.by_ids(slim, [str(job.id) for job in jobs])
+        found = {str(row["PartyId"]): wire.children(row, "PrimaryAddress")[0] for row in rows}
+        return {party: str(held[0]["AddressId"]) for party, held in found.items() if held}
 
     async def _address(self, job: Job) -> str | None:
-        """The id of the primary address, which is what a site is made of."""
+        """The same of one party, asked by itself: a list may lag behind what was just written."""
         rows = await self._api.kids(self._reader.resource, job.number, "PrimaryAddress")
         return str(rows[0]["AddressId"]) if rows else None
 
@@ -169,9 +187,17 @@ class Provisioning:
             return made
         return next(iter(await self._customers.of_party(party)), None)
 
-    async def _check(self, job: Job, account: CustomerAccount) -> None:
-        if self._settings.finance.verify == "none" or str(job.id) in await self._ready.numbers([str(job.id)]):
+    async def _check(self, jobs: Sequence[Job]) -> None:
+        """Whether Receivables shows them."""
+        if self._settings.finance.verify == "none" or not jobs:
             return
-        job.outcome = Unknown(
-            reason=f"party {job.number} is written, customer account {account.number} made; Receivables does not show it yet"
-        )
+        try:
+            ready = await self._ready.numbers([str(job.id) for job in jobs])
+        except (RetryLater, AuthRejected, ContractBroken) as error:
+            for job in jobs:
+                job.outcome = Unknown(reason=f"party {job.number} is written, all steps are done; a look failed: {error.what}")
+            return
+        for job in jobs:
+            if job.id not in ready:
+                reason = f"party {job.number} is written, all steps are done; Receivables does not show it yet"
+                job.outcome = Unknown(reason=reason)

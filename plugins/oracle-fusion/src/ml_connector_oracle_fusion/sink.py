@@ -42,7 +42,11 @@ class PartySink:
         return SinkLimits(batch=self._settings.batch_parts, parallel=self._settings.limits.write_concurrency)
 
     async def accepts(self) -> frozenset[str]:
-        """What the mapping knows; no call is made."""
+        return self.accepted
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """What the mapping knows; no call is made for it."""
         kind = self._reader.kind
         names = {"number", mapping.PLACE[kind], *(field.name for field in mapping.FIELDS[kind])}
         names |= {"category", "employees", "parent", "active"} if kind == "account" else {"account"}

@@ -69,7 +69,8 @@ class Rest:
         self.store, self.parties, self.switches = store, parties, switches
         self.resources: dict[str, Resource] = {each.name: each for each in SERVED}
         self.derived: dict[str, Callable[[], Sequence[Row]]] = {"hubSourceSystemReferences": self._hub}
-        self.denied: set[str] = set()
+        self.denied: set[str] = set()  # resources that the user's roles do not open
+        self.denied_writes: set[str] = set()
         self._read_early: dict[int, int] = {}
 
     def answer(self, request: TwinRequest, root: str, rest: str, base: str) -> TwinResponse:
@@ -96,8 +97,8 @@ class Rest:
         resource = self.resources.get(call.path[0])
         if resource is None or not call.root.startswith(resource.root):
             raise missing()
-        if resource.name in self.denied:
-            raise Refused(403)
+        if resource.name in self.denied or (call.method != "GET" and resource.name in self.denied_writes):
+            raise Refused(403, Detail("You do not have the privilege."))
         match call.path[1:], call.method:
             case (), "GET":
                 return 200, self._list(call, resource, self._rows(resource), f"/{resource.name}"), {}
@@ -209,17 +210,25 @@ class Rest:
 
     def _describe(self, resource: Resource) -> Row:
         attributes = [
-            {"name": name, "type": kind, "queryable": name in resource.queryable, "updatable": name in resource.writable,
-             "mandatory": name in resource.required}
+            {
+                "name": name,
+                "type": kind,
+                "queryable": name in resource.queryable,
+                "updatable": name in resource.writable,
+                "mandatory": name in resource.required,
+            }
             for name, kind in resource.attributes.items()
-        ]  # fmt: skip
-        actions = ["get", "update", "create"] if resource.writable else ["get"]
-        item = {"actions": [{"name": name} for name in actions]}
-        finders = [{"name": name} for name in resource.finders]
-        children: Row = {name: {} for name in resource.kids}
-        return {
-            "Resources": {resource.name: {"attributes": attributes, "finders": finders, "children": children, "item": item}}
+        ]
+        able = resource.name in PARTIES and resource.name not in self.denied_writes
+        get = {"name": "get", "method": "GET"}
+        told: Row = {
+            "attributes": attributes,
+            "finders": [{"name": name} for name in resource.finders],
+            "children": {name: {} for name in resource.kids},
+            "collection": {"actions": [get, *([{"name": "create", "method": "POST"}] if able else [])]},
+            "item": {"actions": [get, *([{"name": "update", "method": "PATCH"}] if able else [])]},
         }
+        return {"Resources": {resource.name: told}}
 
     # writing
 
