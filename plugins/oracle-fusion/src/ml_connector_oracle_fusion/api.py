@@ -28,6 +28,15 @@ XML: Final = "text/xml;charset=UTF-8"
 WRITE: Final = Cost(heavy=True)
 PATIENCE_S: Final = 300
 MOST_PAGES: Final = 100_000
+FINDERS: Final = {
+    (resource, attribute): finder
+    for resource in ("accounts", "contacts")
+    for attribute, finder in (
+        ("PartyId", "PartyIdAltKey"),
+        ("PartyNumber", "PartyNumberAltKey"),
+        ("SourceSystemReferenceValue", "SourceSystemReferenceAltKey"),
+    )
+}
 READ_TRIES: Final = 3
 """How often a read that met a 500 with a database error is made: such errors are often the data's, sometimes a lock's."""
 
@@ -53,6 +62,7 @@ class Api:
         self.settings, self.where, self.clock = settings, f'connection "{host.connection}"', host.clock
         self.skew: timedelta | None = None  # the pod's clock less ours, as of the last answer
         self.unversioned: set[str] = set()  # resources that do not serve the framework version asked for
+        self.unfiltered: set[str] = set()  # resources that do not filter by their id
         self._host, self._oauth = host, oauth(settings, host)
         self._stamp: Stamp | None = None if settings.timestamps == "auto" else settings.timestamps
         limits = settings.limits
@@ -111,21 +121,36 @@ class Api:
         answer = await self.get(resource.name, self.path(resource) + query.parameters(**told))
         return answer.decode(wire.listing)
 
-    async def walk(self, resource: Resource, condition: str = "", *, after: str = "") -> AsyncIterator[list[Vendor]]:
-        """Every row by its id, page by page. Each page asks for ids beyond the last one, so that nothing shifts under it."""
-        size = self.settings.page_size
+    async def walk(self, resource: Resource, condition: str = "") -> AsyncIterator[list[Vendor]]:
+        """Every row by its id, page by page. Each page asks for ids beyond the last one, so that nothing shifts under it.
+
+        Where the resource does not filter by its id, pages are counted instead, and rows that come twice are told once.
+        """
+        size, after, told = self.settings.page_size, "", 0
+        counted = resource.name in self.unfiltered
+        known: set[str] = set()
         for _ in range(MOST_PAGES):
-            beyond = f"{resource.id} > {after}" if after else ""
-            listing = await self.page(resource, q=query.both(condition, beyond), orderBy=f"{resource.id}:asc", limit=size)
-            if not listing.items:
+            beyond = f"{resource.id} > {after}" if after and not counted else ""
+            place: dict[str, int] = {"offset": told} if counted and told else {}
+            try:
+                listing = await self.page(
+                    resource, q=query.both(condition, beyond), orderBy=f"{resource.id}:asc", limit=size, **place
+                )
+            except ContractBroken as error:
+                if error.code != "400" or not beyond:
+                    raise
+                self.unfiltered.add(resource.name)
+                counted = True
+                continue
+            fresh = [row for row in listing.items if str(row[resource.id]) not in known]
+            if fresh:
+                yield fresh
+            elif listing.items:
+                raise ContractBroken(f"{resource.name} does not advance beyond {resource.id} {after}", where=self.where)
+            if not listing.items or ended(listing, size):
                 return
-            yield listing.items
-            last = str(listing.items[-1][resource.id])
-            if last == after:
-                raise ContractBroken(f"{resource.name} does not advance beyond {resource.id} {last}", where=self.where)
-            after = last
-            if ended(listing, size):
-                return
+            known |= {str(row[resource.id]) for row in fresh}
+            after, told = str(listing.items[-1][resource.id]), told + len(listing.items)
         raise ContractBroken(f"{resource.name} has no end", where=self.where)
 
     async def by_ids(self, resource: Resource, ids: Iterable[str]) -> list[Vendor]:
@@ -133,14 +158,29 @@ class Api:
         return await self.matching(resource, resource.id, [one for one in ids if one.isascii() and one.isdigit()])
 
     async def matching(self, resource: Resource, attribute: str, literals: Sequence[str]) -> list[Vendor]:
-        """Rows whose attribute is one of the literals, each row once."""
+        """Rows whose attribute is one of the literals, each row once; by a finder each where the attribute is not filtered
+        by."""
         found: dict[str, Vendor] = {}
         wanted = list(dict.fromkeys(literals))
         width = self.settings.keys_per_query
         for start in range(0, len(wanted), width):
-            async for rows in self.walk(resource, query.one_of(attribute, wanted[start : start + width])):
-                found |= {str(row[resource.id]): row for row in rows}
+            chunk = wanted[start : start + width]
+            try:
+                async for rows in self.walk(resource, query.one_of(attribute, chunk)):
+                    found |= {str(row[resource.id]): row for row in rows}
+            except ContractBroken as error:
+                if error.code != "400" or (finder := FINDERS.get((resource.name, attribute))) is None:
+                    raise
+                for literal in chunk:
+                    found |= {str(row[resource.id]): row for row in await self._found(resource, finder, attribute, literal)}
         return list(found.values())
+
+    async def _found(self, resource: Resource, finder: str, attribute: str, literal: str) -> list[Vendor]:
+        """Oracle, Sales REST: the alternative keys of accounts, which contacts are expected to have as well."""
+        told = {attribute: query.plain(literal)}
+        if attribute == "SourceSystemReferenceValue":
+            told = {"SourceSystem": self.settings.source_system, **told}
+        return (await self.page(resource, finder=query.finder(finder, told))).items
 
     async def kids(self, resource: Resource, key: str, child: str) -> list[Vendor]:
         """All children of one row, by offset: what was received counts, not what was asked for."""

@@ -13,7 +13,7 @@ from ml_connector_adapters.http import Answer
 from ml_connector_oracle_fusion import mapping, query, wire
 from ml_connector_oracle_fusion.api import Api, item_path
 from ml_connector_oracle_fusion.jobs import Job
-from ml_connector_oracle_fusion.judge import Refused
+from ml_connector_oracle_fusion.judge import DUPLICATE, Refused
 from ml_connector_oracle_fusion.reading import PartyReader
 from ml_connector_oracle_fusion.wire import Vendor
 
@@ -109,7 +109,9 @@ class Sender:
                     return
                 answer = patched
         except Refused as error:
-            if error.stale:
+            if error.code in DUPLICATE and await self._met(job):
+                await self._alone(job)
+            elif error.stale:
                 await self._moved(job, error.etag)
             else:
                 job.refused(error, mapping.canonical(self._reader.kind, error.field))
@@ -118,6 +120,21 @@ class Sender:
             job.failed(_unreadable(error))
             return
         await self._read(job, answer)
+
+    async def _met(self, job: Job) -> bool:
+        """Whether a create was refused because somebody had just made the record; then it is an update of that one."""
+        if not job.creates or job.key is None:
+            return False
+        try:
+            held = (await self._reader.holding(job.key.field, [job.key.value]))[job.key.value]
+        except (RetryLater, AuthRejected, ContractBroken):
+            return False  # the refusal stands, and is told
+        if len(held) != 1:
+            return False
+        job.found(held[0])
+        pair = ("SourceSystem", "SourceSystemReferenceValue")
+        job.body = {name: value for name, value in job.body.items() if name not in pair}
+        return True
 
     async def _read(self, job: Job, answer: Answer) -> None:
         try:

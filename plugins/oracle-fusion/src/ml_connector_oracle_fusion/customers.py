@@ -66,9 +66,8 @@ class Customers:
     async def make_account(self, party: str, name: str, reference: str) -> CustomerAccount:
         """A customer account without sites; its number is Oracle's to give."""
         finance = self._settings.finance
-        told: dict[str, str] = {"PartyId": party, "AccountName": name[:240], "CustomerType": finance.customer_type}
-        if reference and self._settings.source_system:
-            told |= {"OrigSystem": self._settings.source_system, "OrigSystemReference": reference}
+        told: dict[str, str] = {"PartyId": party, "AccountName": name, "CustomerType": finance.customer_type}
+        told |= self._known_as(reference)
         return await self._merge({**told, "CreatedByModule": finance.created_by_module})
 
     async def make_bill_to(self, party: str, account: CustomerAccount, address: str, site: Site | None) -> CustomerAccount:
@@ -83,7 +82,13 @@ class Customers:
             **by,
             "CustomerAccountSiteUse": {"SiteUseCode": BILL_TO, **by},
         }
-        return await self._merge({"CustomerAccountId": account.id, "PartyId": party, **by, "CustomerAccountSite": place})
+        whose = {"CustomerAccountId": account.id, "PartyId": party, **self._known_as(account.reference)}
+        return await self._merge({**whose, **by, "CustomerAccountSite": place})
+
+    def _known_as(self, reference: str) -> dict[str, str]:
+        if not reference or not self._settings.source_system:
+            return {}
+        return {"OrigSystem": self._settings.source_system, "OrigSystemReference": reference}
 
     async def profile(self, number: str) -> Profile | None:
         """The active profile of a customer account, None where it has none."""

@@ -174,7 +174,7 @@ class OracleFitness:
         except ContractBroken as error:
             return [await self._refused("receivables", ACTIVITIES, error)]
         findings = [Finding(level="ok", about="receivables", what="balances can be read")]
-        if not self._settings.finance.currency:
+        if self._settings.entities.account.strategy == "balances" and not self._settings.finance.currency:
             fix = 'Say finance.currency = "USD"'
             what = "Oracle's totals name no currency, and none is set for the ledger"
             findings.append(Finding(level="warning", about="receivables", what=what, fix=fix))

@@ -17,6 +17,7 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     write: Create | Update | Remove
     body: Vendor = {}
     key: Key | None = None
+    unmarked: str = ""  # the time of change that stands for an ETag where the row told none
     reference: str | None = None  # to be attached to a row that was found without it
     id: str | None = None
     number: str = ""
@@ -49,7 +50,7 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
         """Take number and ETag out of a version."""
         if version is not None:
             self.number, _, etag = version.partition("|")
-            self.etag = "" if etag.startswith("@") else etag
+            self.etag, self.unmarked = ("", etag[1:]) if etag.startswith("@") else (etag, "")
 
     def stands(self, row: Vendor) -> None:
         """The write was carried out, and this is how the row stands now."""

@@ -23,6 +23,11 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def plain(literal: str) -> str:
+    """What a literal stands for."""
+    return literal[1:-1].replace("''", "'") if literal.startswith("'") else literal
+
+
 def stamp(when: datetime, style: Stamp) -> str:
     """A quoted literal in UTC, cut to what the style can tell."""
     moment = when.astimezone(UTC).replace(tzinfo=None)

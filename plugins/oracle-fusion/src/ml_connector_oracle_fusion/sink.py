@@ -150,7 +150,7 @@ class PartySink:
         try:
             for field in KEYS:
                 await self._look_by(field, [job for job in jobs if job.open and job.key is not None and job.key.field == field])
-            await self._numbers([job for job in jobs if job.open and job.id is not None and not job.number])
+            await self._numbers([job for job in jobs if job.open and job.id is not None and (job.unmarked or not job.number)])
         except (RetryLater, AuthRejected, ContractBroken) as error:
             for job in jobs:
                 if job.open:
@@ -192,8 +192,10 @@ class PartySink:
             row = there.get(job.id or "")
             if row is None:
                 job.moved("")
-            else:
-                job.number = str(row["PartyNumber"])
+                continue
+            job.number = str(row["PartyNumber"])
+            if job.unmarked and str(row.get("LastUpdateDate")) != job.unmarked:
+                job.moved(mapping.version_of(row).partition("|")[2])
 
     # afterwards
 

@@ -85,7 +85,7 @@ class Parties:
             name for name in resource.attributes if name not in ("SourceSystem", "SourceSystemReferenceValue")
         )
         row |= {"PartyId": party, "PartyNumber": number, "PartyStatus": "A", "CreatedByModule": "HZ_WS"}
-        if resource is ACCOUNTS:
+        if resource.name == ACCOUNTS.name:
             row |= {"Type": "ZCA_CUSTOMER", "DeleteFlag": True, "UpdateFlag": True, "UniqueNameSuffix": number}
         row |= {name: value for name, value in body.items() if name not in _PAIR}
         del row["CreatedBy"], row["CreationDate"], row["LastUpdatedBy"], row["LastUpdateDate"]
@@ -159,12 +159,12 @@ class Parties:
                 row |= dict.fromkeys((raw, *parts))
             elif told.get(raw):
                 row[parts[-1]] = re.sub(r"[^0-9A-Za-z]", "", str(told[raw]))[-20:]
-        if resource is ACCOUNTS:
+        if resource.name == ACCOUNTS.name:
             row["FormattedPhoneNumber"] = row.get("RawPhoneNumber") or row.get("PhoneNumber")
             row["PartyUniqueName"] = f"{row['OrganizationName']} ({row['UniqueNameSuffix']})"
             if row.get("Country") and not row.get("PrimaryAddressId"):
                 row["PrimaryAddressId"], row["AddressNumber"] = self.store.next_id(), f"CDRM_A{self.store.next_number()}"
-        elif resource is CONTACTS:
+        elif resource.name == CONTACTS.name:
             row["FormattedWorkPhoneNumber"] = row.get("RawWorkPhoneNumber") or row.get("WorkPhoneNumber")
             row["ContactName"] = " ".join(filter(None, [row.get("FirstName"), row.get("LastName")]))
             account = self.store.rows("accounts").get(row.get("AccountPartyId") or 0)
@@ -173,6 +173,6 @@ class Parties:
 
     def _primary(self, resource: Resource, row: Row, body: Row, who: str) -> None:
         """A contact that is said to be the primary one becomes its account's."""
-        if resource is CONTACTS and body.get("ContactIsPrimaryForAccount") == "Y" and row.get("AccountPartyId"):
+        if resource.name == CONTACTS.name and body.get("ContactIsPrimaryForAccount") == "Y" and row.get("AccountPartyId"):
             told = {"PrimaryContactPartyId": row["PartyId"], "PrimaryContactPartyNumber": row["PartyNumber"]}
             self.store.change("accounts", row["AccountPartyId"], told, who)

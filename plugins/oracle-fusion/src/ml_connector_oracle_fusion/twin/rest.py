@@ -169,7 +169,7 @@ class Rest:
         return {**row, **{name: first[name] if first else None for name in pair}}
 
     def children(self, resource: Resource, row: Row) -> dict[str, list[Row]]:
-        if resource is ACCOUNTS:
+        if resource.name == ACCOUNTS.name:
             address: list[Row] = []
             if row.get("PrimaryAddressId"):
                 own = {name: row.get(name) for name in resource.kids["PrimaryAddress"].attributes}

@@ -187,6 +187,6 @@ DELETED: Final = Resource(
     key="DeletedRecordId",
     id="DeletedRecordId",
     attributes=_DELETED,
-    queryable=frozenset({*STAMPS, "ObjectCode", "DeletedRecordId"}),
+    queryable=frozenset({*STAMPS, "ObjectCode"}),
     tracked=False,
 )
