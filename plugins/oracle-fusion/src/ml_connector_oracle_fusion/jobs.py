@@ -54,7 +54,9 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
 
     def stands(self, row: Vendor) -> None:
         """The write was carried out, and this is how the row stands now."""
-        if self.created is None:
+        if not isinstance(self.write, Create):
+            self.created = False
+        elif self.created is None:
             self.created = bool(row.get("CreationDate")) and row.get("CreationDate") == row.get("LastUpdateDate")
         self.id, self.number, self.etag, self.row = str(row["PartyId"]), str(row["PartyNumber"]), wire.etag_of(row), row
 

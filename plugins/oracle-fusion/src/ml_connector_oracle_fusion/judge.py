@@ -24,7 +24,7 @@ ADVICE: Final[dict[str, str]] = {
 }
 _JBO: Final = re.compile(r"\b(?:JBO-\d{4,6}|ORA-\d{4,6}|HZ[-_]\d{5,7}|FND_CMN_RCRD_\w+)")
 _ATTRIBUTE: Final = re.compile(r"[Aa]ttribute ([A-Z]\w+)|value for ([A-Z]\w+)|\(([A-Z]\w+)\)")
-_FAULT: Final = re.compile(rb"<(?:\w+:)?Fault[\s>]")
+_FAULT: Final = re.compile(rb"<(?:\w+:)?Fault[\s/>]")
 
 
 class Detail(msgspec.Struct, frozen=True):

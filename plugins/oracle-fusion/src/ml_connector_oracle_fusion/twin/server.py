@@ -42,6 +42,7 @@ class OracleServer:
             (BILL_TO_SITES, self.receivables.bill_to_sites),
         ):
             self.rest.resources[resource.name], self.rest.derived[resource.name] = resource, rows
+        self.signs_in = False  # whoever is not known is sent to a sign-in page instead of being refused
         self._asked = 0
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
@@ -67,6 +68,8 @@ class OracleServer:
         if path == PATH:
             return self.identity.answer(request)
         if not self.identity.admits(request.headers.get("authorization", "")):
+            if self.signs_in:
+                return TwinResponse(302, b"", {"location": f"https://login-{request.host}/oam/server/obrareq.cgi"})
             return TwinResponse(401, SIGN_IN, HTML)
         local = request.host.partition(":")[0] in ("127.0.0.1", "localhost")
         base = f"{'http' if local else 'https'}://{request.host}"
