@@ -176,9 +176,13 @@ async def test_who_was_made_meanwhile_is_updated_instead(oracle: Callable[..., W
 async def test_a_framework_version_that_a_resource_does_not_serve_is_left_out_and_told(oracle: Callable[..., World]) -> None:
     world = oracle(rest_framework_version=9)
     world.twin.switches.versions = (1, 2, 3)
-    [outcome] = await world.accounts.write(creates(acme()))
-    assert isinstance(outcome, Rejected)  # at framework 1 Oracle passes over filters, so that nothing is found and all is new
-    assert "accounts" in world.connection.sinks["account"]._api.unversioned  # type: ignore[attr-defined]
+    others = [world.twin.enter("account", OrganizationName=f"Other {n}") for n in range(3)]
+    made = await world.create(acme())
+    assert [record.id for record in await world.connection.sources["account"].fetch([made.id])] == [made.id]
+    assert made.id not in others
+    assert world.connection.fitness is not None
+    told = await world.connection.fitness.inspect([])
+    assert [finding.about for finding in told if finding.level == "warning"] == ["accounts"]
 
 
 async def test_a_customer_is_made_inactive_and_never_deleted(oracle: Callable[..., World]) -> None:

@@ -158,8 +158,10 @@ class Api:
         return await self.matching(resource, resource.id, [one for one in ids if one.isascii() and one.isdigit()])
 
     async def matching(self, resource: Resource, attribute: str, literals: Sequence[str]) -> list[Vendor]:
-        """Rows whose attribute is one of the literals, each row once; by a finder each where the attribute is not filtered
-        by."""
+        """Rows whose attribute is one of the literals, each once; by a finder each where the attribute is not filtered by.
+
+        Rows that nobody asked for are left out: framework 1 passes over filters that it does not understand.
+        """
         found: dict[str, Vendor] = {}
         wanted = list(dict.fromkeys(literals))
         width = self.settings.keys_per_query
@@ -173,7 +175,8 @@ class Api:
                     raise
                 for literal in chunk:
                     found |= {str(row[resource.id]): row for row in await self._found(resource, finder, attribute, literal)}
-        return list(found.values())
+        told = {query.plain(literal) for literal in wanted}
+        return [row for row in found.values() if attribute not in row or str(row[attribute]) in told]
 
     async def _found(self, resource: Resource, finder: str, attribute: str, literal: str) -> list[Vendor]:
         """Oracle, Sales REST: the alternative keys of accounts, which contacts are expected to have as well."""
