@@ -188,7 +188,7 @@ class Rest:
         raw = next((part[7:] for part in call.query.split("&") if part.startswith("finder=")), "")
         if not raw:
             return True
-        name, _, text = raw.replace("%3B", ";").replace("%2C", ",").replace("%3D", "=").partition(";")
+        name, _, text = raw.partition(";")
         allowed = resource.finders.get(name)
         if allowed is None:
             raise bad(f"The finder {name} is not found.")
