@@ -194,8 +194,8 @@ class OracleFitness:
     def _about_status(self, needs: Sequence[Need]) -> list[Finding]:
         if any(_writes(need, "account") and f"extra.{STATUS}" in need.fields for need in needs):
             return []
-        what = "no flow says which customers shall be ready, so one that was cut off is completed only by its next change"
-        fix = f'Set it in the flow: "extra.{STATUS}" = "\'{READY}\'"'
+        what = "no flow says which customers shall be ready, so that nothing completes one that was cut off"
+        fix = f'Add a flow that only updates and sets "extra.{STATUS}" = "\'{READY}\'": see the plugin\'s README'
         return [Finding(level="warning", about=f"account.extra.{STATUS}", what=what, fix=fix)]
 
     async def _about_source_system(self) -> list[Finding]:

@@ -109,24 +109,25 @@ def values_of(answer: Answer, where: str) -> list[Node]:
     tree = parsed(answer.body, where)
     fault = next(tree.below("Fault"), None)
     if fault is not None:
-        raise fault_of(fault, answer.status, where)
+        raise fault_of(fault, answer, where)
     result = next((node for node in tree.below("result")), None)
     if result is None:
         return []
     return result.all("Value") or ([result] if result.kids else [])
 
 
-def fault_of(fault: Node, status: int, where: str) -> Refused:
-    """The refusal, in the words of its innermost messages."""
+def fault_of(fault: Node, answer: Answer, where: str) -> Refused:
+    """The refusal, in the words of its innermost messages, with the correlation id that Oracle's support asks for."""
     words = [fault.get("faultstring"), *(node.text.strip() for node in fault.below("message"))]
     said = " / ".join(dict.fromkeys(" ".join(word.split()) for word in words if word))[:QUOTED]
     codes = [match for word in reversed(words) for match in _CODE.findall(word)]
     code = next((one.replace("_", "-") if one.startswith("HZ") else one for one in codes if not one.startswith("JBO")), "")
     code = code or next(iter(codes), "") or "FAULT"
     named = next((node.text.strip() for node in fault.below("attributeName") if node.text.strip()), "")
+    ecid = answer.headers.get("x-oracle-dms-ecid", "")[:80]
     return Refused(
-        said or "a Fault without a word",
-        status=status,
+        f"{said or 'a Fault without a word'}{f' (ECID {ecid})' if ecid else ''}",
+        status=answer.status,
         code=code,
         field=named or attribute_in(said),
         fix=ADVICE.get(code, ""),
