@@ -18,6 +18,7 @@ PARTS = [
     "core",
     "adapters",
     "plugins/ifs-cloud[twin]",
+    "plugins/oracle-fusion[twin]",
     "plugins/pipedrive[twin]",
     "plugins/qad[twin]",
     "plugins/dynamics365-sales[twin]",

@@ -12,7 +12,7 @@ from ml_connector_adapters.plugins import discover
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- abilities -->", "<!-- /abilities -->"
-OURS = ("dynamics365-sales", "ifs-cloud", "pipedrive", "qad", "zoho-crm")
+OURS = ("dynamics365-sales", "ifs-cloud", "oracle-fusion", "pipedrive", "qad", "zoho-crm")
 """Systems of this repository; whatever else is installed beside them is not the README's business."""
 
 

@@ -26,7 +26,7 @@ CONFIGURATION = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 CLI = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 TOLD_AS_ONE = {"history"}
 """Tables of assumed names that a README explains in a sentence instead of name by name."""
-PLUGINS = {name: ROOT / "plugins" / name for name in ("ifs-cloud", "qad", "zoho-crm")}
+PLUGINS = {name: ROOT / "plugins" / name for name in ("ifs-cloud", "oracle-fusion", "qad", "zoho-crm")}
 
 
 def commands(of: App, path: str = "") -> Iterator[tuple[str, App]]:

@@ -79,6 +79,19 @@ async def test_nothing_is_made_on_a_filled_system_before_a_person_has_looked(sty
     assert sorted(engine.there()) == ["C-1", "X-9"]
 
 
+async def test_a_flow_that_only_updates_finds_what_another_flow_has_made_there(style: str) -> None:
+    """A ledger tells of customers whose accounts the ERP brought: none of those is a stranger, and all of them are there."""
+    ledger = changed(CUSTOMERS, name="balances", left="ledger", writes="update", signature="2")
+    engine = Engine(style, CUSTOMERS, ledger)
+    engine.erp.put(customer("C-1"))
+    await engine.run()
+    [entry] = engine.erp.records("account")
+    engine.erp.edit_as_person("account", entry, phone="+46 8 2")
+    run = await engine.run(ledger)
+    assert (run.outcome, run.counts.written, run.counts.skipped) == ("green", 1, 0)
+    assert engine.there()["C-1"].phone == "+46 8 2"
+
+
 async def test_a_reviewed_file_seeds_the_links_as_it_says(style: str) -> None:
     engine = Engine(style)
     for number in ("C-1", "C-2", "C-3"):

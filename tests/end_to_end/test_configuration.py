@@ -127,7 +127,7 @@ def test_the_schema_for_editors_knows_the_plugins_settings(acme):
     assert "accounts_server" in json.dumps(schema)
 
 
-OURS = ["dynamics365-sales", "ifs-cloud", "pipedrive", "qad", "zoho-crm"]
+OURS = ["dynamics365-sales", "ifs-cloud", "oracle-fusion", "pipedrive", "qad", "zoho-crm"]
 
 
 def test_systems_lists_what_is_installed_and_why_a_plugin_is_not(acme):

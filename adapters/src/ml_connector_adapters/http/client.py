@@ -99,7 +99,6 @@ class HttpClient:
     base_url    "https://host/base", or a function of the present token (its ``api_domain``); checked by ``hosts`` before use
     attempts    how often one request is sent at most (a repetition after a refused token is not counted)
     patience_s  the longest wait between two attempts; a longer one is the runner's to wait
-    sessions    the vendor answers an ended session with a redirect to its log-in page: that is a refused token
 
     stamina does not drive the retries: it sleeps through asyncio, and here all waiting belongs to ``host.clock``, so that
     simulations own time.
@@ -119,7 +118,6 @@ class HttpClient:
         connect_s: float = 10,
         attempts: int = 5,
         patience_s: float = 60,
-        sessions: bool = False,
         random: Random | None = None,
     ) -> None:
         self._host, self._base_url, self._judge = host, base_url, judge
@@ -131,7 +129,7 @@ class HttpClient:
             **_lower(headers),
         }
         self._timeouts = (timeout_s, connect_s)
-        self._attempts, self._patience_s, self._sessions = attempts, patience_s, sessions
+        self._attempts, self._patience_s = attempts, patience_s
         self._random = random or Random()
         self._where = f'connection "{host.connection}"'
         self._client: httpx.AsyncClient | None = None
@@ -261,7 +259,7 @@ class HttpClient:
             _duration.record(time.perf_counter() - started, {"http.request.method": sent.method, "server.address": sent.server})
         sent.status = response.status_code
         answer = _answer(response, url, token)
-        return _moved(answer, ends_session=self._sessions) or self._judge(answer) or answer
+        return _moved(answer) or self._judge(answer) or answer
 
     def _url(self, target: str, token: Token | None) -> str:
         if target.startswith("/"):
@@ -328,19 +326,19 @@ def _answer(response: "httpx.Response", url: str, token: Token | None) -> Answer
     )
 
 
-def _moved(answer: Answer, *, ends_session: bool) -> ConnectorError | None:
-    """The error for a redirect: an API answers where it is asked, so this is a login page or another address."""
+def _moved(answer: Answer) -> ConnectorError | None:
+    """The error for a redirect: an API answers where it is asked, so this is a login page or another address.
+
+    A login page is how some front doors say 401: nothing was worked on, and another token may pass.
+    """
     if not 300 <= answer.status < 400 or answer.status == 304:
         return None
     goal = re.split(r"[?#]", answer.headers.get("location", "nowhere"))[0][:200]
     if _LOGIN.search(goal):
-        login = (TokenRefused if ends_session else AuthRejected)(
+        return TokenRefused(
             f"answered with a redirect ({answer.status}) to the login page {goal}, which was not followed",
             fix="The address may be one for people instead of the API's, or the credentials may not be for it",
         )
-        if isinstance(login, TokenRefused):
-            login.unsure = True
-        return login
     return ContractBroken(
         f"answered with a redirect ({answer.status}) to {goal}, which was not followed",
         fix="If the vendor moved, put the new address into the connection's settings",

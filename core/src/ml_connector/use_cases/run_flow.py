@@ -119,7 +119,8 @@ class _Run:
         if self._where.opened is None and not create_all:
             sides: tuple[Side, ...] = ("left", "right") if self._flow.two_way else ("right",)
             filled = [await strangers(self._flow, side, self._ends, self._world) for side in sides]
-            self._empty = not self._flow.two_way and not filled[0]
+            # a flow that makes nothing must find what other flows have made there
+            self._empty = not self._flow.two_way and self._flow.creates and not filled[0]
             self._where = msgspec.structs.replace(self._where, opened=not (self._flow.creates and all(filled)))
         elif create_all and self._where.opened is not True:
             self._where = msgspec.structs.replace(self._where, opened=True)

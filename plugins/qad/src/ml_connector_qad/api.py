@@ -60,7 +60,6 @@ class Api:
             timeout_s=limits.read_timeout_s,
             connect_s=limits.connect_timeout_s,
             attempts=limits.attempts,
-            sessions=True,
         )
         self._learning = asyncio.Lock()
 

@@ -90,6 +90,13 @@ def _key(plan: Plan, field: str, body: Vendor, value: str) -> tuple[str, str]:
             field=field,
             fix="Create the key field (ml-connector ping --fix)",
         )
+    if api == "id":
+        raise RecordRejected(
+            f"Zoho gives its records their ids itself, so a new one cannot be known by {value}",
+            code="NO_KEY",
+            field=field,
+            fix=f'Let the flow say writes = "update", or keep the number in a field: keys.{plan.kind}',
+        )
     told = str(body.get(api) or value)
     if not told.strip():
         raise RecordRejected(

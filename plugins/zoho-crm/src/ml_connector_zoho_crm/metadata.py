@@ -13,13 +13,15 @@ from ml_connector_zoho_crm.lines import LinePlan, custom_plan, inventory_plan
 from ml_connector_zoho_crm.mapping import MODULES
 from ml_connector_zoho_crm.plan import Plan, Surroundings
 from ml_connector_zoho_crm.settings import Settings
-from ml_connector_zoho_crm.wire import Field, ModuleInfo, Org
+from ml_connector_zoho_crm.wire import Field, ModuleInfo, Operations, Org
 
 T = TypeVar("T")
 
 KEPT_S: Final = 86_400.0
 CALM_S: Final = 60.0
 """Least time between two readings, however many surprises there are."""
+RECORD_ID: Final = Field(api_name="id", data_type="bigint", json_type="string", unique=True, operation_type=Operations())
+"""What a module's fields do not list: the record's own id, by which a flow may match (``keys.account = "id"``)."""
 
 
 class Metadata:
@@ -142,6 +144,8 @@ class Metadata:
 
     async def _fields_and_lines(self, kind: Kind, module: str) -> tuple[dict[str, Field], LinePlan | None]:
         fields = await self.fields(module)
+        if self._settings.key(kind) == RECORD_ID.api_name:
+            fields = {RECORD_ID.api_name: RECORD_ID, **fields}
         return fields, await self._lines(kind, fields)
 
     async def _lines(self, kind: Kind, fields: Mapping[str, Field]) -> LinePlan | None:

@@ -314,6 +314,8 @@ def _address(field: str, parts: Mapping[str, str], row: Vendor) -> dict[str, Any
 
 def literal(plan: Plan, api: str, value: str) -> str | None:
     """A value as a query needs it for that field; None when the field cannot hold it."""
+    if api == "id" and not coql.is_id(value):
+        return None
     if plan.fields[api].json_type not in ("integer", "double"):
         return coql.text(value)
     try:

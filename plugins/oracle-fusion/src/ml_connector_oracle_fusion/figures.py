@@ -1,0 +1,40 @@
+"""How many calls things take, and how long that is at the pace that the settings allow: what ``ping`` tells and the README
+shows."""
+
+from math import ceil
+
+from ml_connector_oracle_fusion.settings import Settings
+
+STEPS: int = 5
+"""SOAP calls for one new customer: look for the account, make it, look for the profile, make it, make the bill-to site."""
+TOGETHER: int = 3
+"""Calls that many new customers share: who is ready, where they live, who is ready now."""
+
+
+def reads(settings: Settings, records: int) -> int:
+    """Calls that read so many records of one kind."""
+    return max(1, ceil(records / settings.page_size))
+
+
+def lookups(settings: Settings, records: int) -> int:
+    """Calls that look so many records up by their keys, before a first load onto a filled pod."""
+    return ceil(records / settings.keys_per_query)
+
+
+def writes(settings: Settings, records: int) -> int:
+    """Calls that write so many records, and make them ready for invoices where the settings say so."""
+    batches = ceil(records / settings.batch_parts)
+    if settings.provision == "party_only":
+        return batches
+    return batches * (1 + TOGETHER) + records * STEPS
+
+
+def balances(settings: Settings, customers: int, moved: int) -> int:
+    """Calls that find which of so many customers' balances moved, and read those."""
+    credit = moved if settings.finance.credit else 0
+    return reads(settings, customers) + 2 * lookups(settings, moved) + credit
+
+
+def hours(settings: Settings, calls: int) -> float:
+    """How long so many calls take at the pace allowed."""
+    return calls / settings.limits.requests_per_minute / 60
