@@ -123,6 +123,17 @@ class PolledAccounts(DynamicsAccounts):
         return twin
 
 
+class CertifiedAccounts(DynamicsAccounts):
+    """The same for an application with a certificate instead of a secret."""
+
+    def make_twin(self, clock: TwinClock) -> DynamicsTwin:
+        return DynamicsTwin(clock=clock, certified=True, erp_columns=True, host="acme.crm4.dynamics.com")
+
+    def revoke_access(self) -> None:
+        self.twin.identity.certificate = None
+        self.twin.identity.tokens.clear()
+
+
 class KeylessAccounts(DynamicsAccounts):
     """The same where administrators made no alternate key."""
 
@@ -309,7 +320,7 @@ class TestDynamicsSteps(StepsContract):
 
 
 class TestDynamicsAuth(AuthContract):
-    stage = staged(DynamicsAccounts)
+    stage = staged(DynamicsAccounts, CertifiedAccounts)
 
 
 class TestDynamicsLimits(LimitsContract):

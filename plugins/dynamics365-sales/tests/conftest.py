@@ -86,7 +86,8 @@ class World:
 
 
 def settings_for(**values: Any) -> Settings:
-    told = {"org_url": ORG, "tenant_id": "acme", "client_id": "app", "client_secret": "env:S", **values}
+    proof = {} if "client_certificate" in values else {"client_secret": "env:S"}
+    told = {"org_url": ORG, "tenant_id": "acme", "client_id": "app", **proof, **values}
     return msgspec.convert(told, Settings, dec_hook=lambda kind, value: kind(value))
 
 

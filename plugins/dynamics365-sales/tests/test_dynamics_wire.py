@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from ml_connector.errors import AuthRejected, ContractBroken
 from ml_connector_adapters.http.twins import serving
 from ml_connector_dynamics365_sales import multipart as ours
+from ml_connector_dynamics365_sales.assertion import TYPE, client_assertion
 from ml_connector_dynamics365_sales.multipart import Request
 from ml_connector_dynamics365_sales.plugin import SPEC
 from ml_connector_dynamics365_sales.twin import multipart as theirs
+from ml_connector_dynamics365_sales.twin.certificates import made, wrong
 from ml_connector_dynamics365_sales.wire import encode
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -106,6 +108,67 @@ async def test_entras_refusals_say_what_to_do(dynamics: Callable[..., Any], spoi
     assert advice in caught.value.fix
     assert caught.value.code.startswith("AADSTS")
     assert "Trace" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "number"),
+    [
+        (lambda world: setattr(world.twin.identity, "certificate", None), "AADSTS700027"),
+        (lambda world: setattr(world.twin.identity, "certificate", made(world.clock.now())[0]), "AADSTS700027"),
+        (lambda world: world.twin.clock.advance(3600), "AADSTS700024"),
+        (lambda world: world.twin.clock.advance(-3600), "AADSTS700024"),
+    ],
+    ids=["not uploaded", "another uploaded", "our clock behind", "our clock ahead"],
+)
+async def test_a_certificate_that_entra_does_not_take_is_told_with_entras_number(
+    dynamics: Callable[..., Any], spoil: Callable[[Any], None], number: str
+) -> None:
+    world = dynamics(twin={"certified": True})
+    spoil(world)
+    with pytest.raises(AuthRejected) as caught:
+        await world.connection.sources["account"].fetch(["5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f"])
+    assert caught.value.code == number
+    assert "client_certificate" in caught.value.fix
+
+
+async def test_an_assertion_is_good_for_this_endpoint_and_this_application_alone(dynamics: Callable[..., Any]) -> None:
+    """Whoever gets hold of one cannot use it elsewhere."""
+    world = dynamics(twin={"certified": True})
+    [pem], entra, url = world.twin.secrets().values(), world.twin.identity, "https://login.example/t/oauth2/v2.0/token"
+    known = {"client_assertion_type": TYPE, "client_id": "app"}
+    told = []
+    for client, audience in (("app", url), ("other", url), ("app", "https://login.example/other/oauth2/v2.0/token")):
+        signed = client_assertion(pem, client, audience, world.clock.now())
+        told.append(wrong({**known, "client_assertion": signed}, entra.certificate, (url,), world.clock.now())[0])
+    head, body, signature = client_assertion(pem, "app", url, world.clock.now()).split(".")
+    another = client_assertion(pem, "app", url, world.clock.now()).split(".")[1]
+    for forged in (f"{head}.{another}.{signature}", f"{head}.{body}.{signature[::-1]}", "no.jwt", "a.b.c"):
+        told.append(wrong({**known, "client_assertion": forged}, entra.certificate, (url,), world.clock.now())[0])
+    assert told == [0, 700021, 700023, 700027, 700027, 50027, 50027]
+
+
+@pytest.mark.parametrize("part", ["key", "certificate", "nothing", "another's key"])
+async def test_a_certificate_that_cannot_be_used_is_told_before_entra_is_asked(dynamics: Callable[..., Any], part: str) -> None:
+    world = dynamics(twin={"certified": True})
+    [(name, pem)] = world.twin.secrets().items()
+    end = pem.index("-----BEGIN CERTIFICATE")
+    other = made(world.clock.now())[1]
+    another = other[: other.index("-----BEGIN CERTIFICATE")]
+    told = {"key": pem[:end], "certificate": pem[end:], "nothing": "x", "another's key": another + pem[end:]}
+    world.host.secrets.values[name] = told[part]
+    with pytest.raises(AuthRejected) as caught:
+        await world.connection.sources["account"].fetch(["5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f"])
+    assert caught.value.code == "CERTIFICATE"
+    assert "PRIVATE" not in str(caught.value)
+    assert world.twin.calls == []
+
+
+@pytest.mark.parametrize(
+    "told", [{"client_secret": None}, {"client_secret": "env:S", "client_certificate": "env:C"}], ids=["neither", "both"]
+)
+def test_an_application_has_a_secret_or_a_certificate(make_settings: Callable[..., Any], told: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match="client_secret"):
+        make_settings(**told)
 
 
 async def test_the_twin_serves_over_a_socket() -> None:

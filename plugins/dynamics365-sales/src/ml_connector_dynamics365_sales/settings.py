@@ -66,7 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     org_url: str  # "https://acme.crm4.dynamics.com"
     tenant_id: str
     client_id: str
-    client_secret: Secret
+    client_secret: Secret | None = None
+    client_certificate: Secret | None = None  # PEM: the private key and its certificate
     authority: str = "https://login.microsoftonline.com"
     api_version: Annotated[str, Meta(pattern=r"^v9\.\d$")] = "v9.2"
     limits: CallLimits = CallLimits()
@@ -98,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bulk_from: Positive | None = None
 
     def __post_init__(self) -> None:
+        if (self.client_secret is None) == (self.client_certificate is None):
+            raise ValueError("client_secret: give it, or client_certificate in its place")
         for name, url in (("org_url", self.org_url), ("authority", self.authority)):
             if not url.startswith("https://") and loopback(url) is None:
                 raise ValueError(f"{name}: must begin with https://")

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ml_connector.twin import TwinClock, TwinRequest
-from ml_connector_dynamics365_sales.twin import fill
+from ml_connector_dynamics365_sales.twin import certificates, fill
 from ml_connector_dynamics365_sales.twin.checks import read_payload
 from ml_connector_dynamics365_sales.twin.identity import Entra
 from ml_connector_dynamics365_sales.twin.service import Dataverse
@@ -31,6 +31,8 @@ class Answer(msgspec.Struct):
 class DynamicsTwin(Dataverse):
     """Dynamics 365 Sales with one environment, one application user and one person, Sam.
 
+    ``certified``: the application has a certificate instead of a secret.
+
     Handles speak logical names of tables ("account", "salesorder") and columns; lookups are bare ids. Switches without an
     argument of their own: ``env.defs[TABLE].tracked``, ``reader.tracking_days``, ``definitions.index_s``, ``.may_customise``,
     ``business.number_on_update`` and ``.closing_by_patch``, ``writer.no_rights``, ``protection``, ``member``, ``depth``,
@@ -44,11 +46,15 @@ class DynamicsTwin(Dataverse):
         tenant: str = TENANT,
         client_id: str = "b8b8b8b8-0000-4000-8000-twinclient01",
         client_secret: str = "dynamics-twin-secret",  # noqa: S107 - it opens nothing but this twin
+        certified: bool = False,
         erp_columns: bool = False,
         host: str = "org.crm4.dynamics.com",
     ) -> None:
         clock = clock or TwinClock()
         super().__init__(clock, Entra(clock, tenant, client_id, client_secret), host)
+        self._pem = ""
+        if certified:
+            self.identity.certificate, self._pem = certificates.made(clock.now())
         fill.furnish(self.env)
         if erp_columns:
             fill.add_erp_columns(self.definitions)
@@ -60,12 +66,16 @@ class DynamicsTwin(Dataverse):
             "authority": base_url,
             "tenant_id": self.identity.tenant,
             "client_id": self.identity.client_id,
-            "client_secret": "secret:twin/dynamics_client_secret",
+            f"client_{self._proof}": f"secret:twin/dynamics_client_{self._proof}",
         }
 
     def secrets(self) -> dict[str, str]:
         """The values behind the references of ``settings``, by reference name."""
-        return {"twin/dynamics_client_secret": self.identity.client_secret}
+        return {f"twin/dynamics_client_{self._proof}": self._pem or self.identity.client_secret}
+
+    @property
+    def _proof(self) -> str:
+        return "certificate" if self._pem else "secret"
 
     async def ask(self, method: str, target: str, body: Any = None, /, **headers: str) -> Answer:
         """One API call with a fresh token; ``target`` starts behind "/api/data/v9.2/"."""

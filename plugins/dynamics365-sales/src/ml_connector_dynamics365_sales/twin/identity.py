@@ -5,17 +5,21 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
+from cryptography.x509 import Certificate
+
 from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
+from ml_connector_dynamics365_sales.twin import certificates
 from ml_connector_dynamics365_sales.twin.wire import answer
 
 
 class Entra:
-    """One tenant with one application and its secret."""
+    """One tenant with one application, its secret, and its certificate if it has one."""
 
     def __init__(self, clock: TwinClock, tenant: str, client_id: str, client_secret: str, life_s: int = 3599) -> None:
         self._clock = clock
         self.tenant, self.client_id, self.client_secret, self.life_s = tenant, client_id, client_secret, life_s
         self.secret_expired = False
+        self.certificate: Certificate | None = None
         self.tokens: dict[str, datetime] = {}
         self._serial = count(1)
 
@@ -52,7 +56,12 @@ class Entra:
             )
         if self.secret_expired:
             return self._error(401, "invalid_client", 7000222, "The provided client secret keys for app are expired.")
-        if form.get("client_secret") != self.client_secret:
+        if "client_assertion" in form:
+            audiences = tuple(f"{scheme}://{request.host}{request.path}" for scheme in ("https", "http"))
+            number, words = certificates.wrong(form, self.certificate, audiences, self._clock.now())
+            if number:
+                return self._error(401, "invalid_client", number, words)
+        elif form.get("client_secret") != self.client_secret:
             return self._error(401, "invalid_client", 7000215, "Invalid client secret provided.")
         token = f"eyJ0.twin.{next(self._serial):06}"
         self.tokens[token] = self._clock.now() + timedelta(seconds=self.life_s)
