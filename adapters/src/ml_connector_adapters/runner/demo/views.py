@@ -27,10 +27,15 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
     updates: bool = False  # it makes nothing at the target
     stages: Mapping[str, str] = {}  # order_stage: the source's status → the target's stage
     moves: Mapping[str, str] = {}  # stage_status: the source's stage → the target's status
+    by_id: bool = False  # the target knows the source's records by the ids that they have there
 
     def wanted(self) -> Facts:
         """What the target should hold, in all the names that a system may tell of."""
-        return {number: told for number, facts in self.source.facts(self.entity) if (told := self._view(facts)) is not None}
+        return {
+            str(facts["id"]) if self.by_id else number: told
+            for number, facts in self.source.facts(self.entity)
+            if (told := self._view(facts)) is not None
+        }
 
     def held(self) -> Facts:
         return dict(self.target.facts(self.shown))
@@ -74,6 +79,7 @@ def strands(recipe: Mapping[str, Any], twins: Mapping[str, Twin]) -> list[Strand
             updates=flow.get("writes") == "update",
             stages=tables.get("order_stage", {}) if flow["entity"] == "order" else {},
             moves=tables.get("stage_status", {}) if flow.get("writes") == "update" else {},
+            by_id=recipe["connections"][source].get("keys", {}).get(flow["entity"]) == "id",
         )
         for name, flow in recipe["flows"].items()
         for source, target in [flow.get("between") or (flow["from"], flow["to"])]
@@ -84,7 +90,7 @@ def differing(wanted: Facts, held: Facts) -> Iterator[str]:
     """In words, where a record is told differently by name."""
     for number, facts in wanted.items():
         there = held.get(number, {})
-        for name in facts.keys() & there.keys():
+        for name in facts.keys() & there.keys() - {"id"}:
             if not same(facts[name], there[name]):
                 yield f"{number}.{name}: {facts[name]!r} → {there[name]!r}"
 

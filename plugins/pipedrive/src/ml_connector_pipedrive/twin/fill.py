@@ -139,7 +139,11 @@ def facts(company: Company, kind: str) -> Iterator[tuple[str, Mapping[str, objec
         if kind == "account":
             told |= _account(row)
         elif kind == "contact":
-            told |= {"email": _primary(row["emails"]), "phone": _primary(row["phones"]), "account": row["org_id"]}
+            told |= {
+                "email": _primary(row["emails"]),
+                "phone": _primary(row["phones"]),
+                "account": _organization_of(company, row),
+            }
         elif kind == "deal":
             told |= _deal(company, row)
         else:
@@ -151,6 +155,12 @@ def facts(company: Company, kind: str) -> Iterator[tuple[str, Mapping[str, objec
                 if field.name in CANONICAL:
                     told[CANONICAL[field.name]] = told[field.name]
         yield number(company, kind, row), told
+
+
+def _organization_of(company: Company, row: Row) -> str | None:
+    """The number of the organization that the record names."""
+    named = company.tables[PLURALS["account"]].rows.get(row["org_id"])
+    return number(company, "account", named) if named is not None else None
 
 
 def _account(row: Row) -> Row:

@@ -231,9 +231,9 @@ def _deal_facts(org: Org, table: Table, row: Row) -> Row:
 
 
 def _lines(org: Org, table: Table, row: Row) -> list[Row]:
-    """Rows of every subform as API name → plain value, lookups as business numbers."""
+    """Rows of every subform as API name → plain value, lookups as business numbers; ``key`` where the subform keeps one."""
     return [
-        {"id": line_id}
+        {"id": line_id, "key": lines.rows[line_id].get("Line_Key")}
         | {name: _value(org, field, lines.rows[line_id]) for name, field in lines.module.fields.items() if name != "Parent_Id"}
         for subform in table.module.subforms
         for lines in (org.tables[subform.target or ""],)

@@ -113,6 +113,7 @@ class ZohoTwin(ZohoServer):
             "client_secret": "secret:twin/zoho_client_secret",
             "refresh_token": "secret:twin/zoho_refresh_token",
             "limits": {"concurrency": 10, "heavy_concurrency": 6},
+            "safety_lag_s": 1,  # nothing commits late in this process
         }
 
     def secrets(self) -> dict[str, str]:
