@@ -231,6 +231,17 @@ async def test_a_missing_right_to_write_stops_the_flow_and_is_no_records_fault(o
         await world.accounts.write(creates(acme()))
 
 
+async def test_a_resource_that_the_pod_hides_stops_the_flow_at_once(oracle: Callable[..., World]) -> None:
+    from ml_connector.errors import ContractBroken
+
+    world = oracle(upsert=False)
+    world.twin.faults.add(Fault("status", status=404, method="POST", path=ROOT, times=9))
+    with pytest.raises(ContractBroken, match="404"):
+        await world.accounts.write(creates(acme()))
+    world.twin.faults.calm()
+    assert names(world) == []
+
+
 async def test_the_calls_for_a_thousand_changes_are_the_fewest_that_batches_allow(oracle: Callable[..., World]) -> None:
     """What the README says: 40 calls of 25 parts, for new customers and for changed ones alike."""
     world = oracle()

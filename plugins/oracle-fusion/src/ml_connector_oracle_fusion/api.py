@@ -17,7 +17,7 @@ from ml_connector.system import Host
 from ml_connector_adapters.http import Answer, Cost, HttpClient, Limiter, Limits, TokenRefused
 from ml_connector_oracle_fusion import query, wire
 from ml_connector_oracle_fusion.auth import api_hosts, basic_header, oauth
-from ml_connector_oracle_fusion.judge import Refused, judge_for
+from ml_connector_oracle_fusion.judge import Refused, judge_for, not_served
 from ml_connector_oracle_fusion.settings import STAMPS, Settings, Stamp
 from ml_connector_oracle_fusion.wire import Listing, Vendor
 
@@ -251,6 +251,8 @@ class Api:
             return await self._once("soap", "POST", path, envelope, XML, headers, repeatable=reads)
         except TokenRefused as error:
             raise _lost(error) if error.unsure and not reads else error from error
+        except Refused as error:
+            raise not_served(error) if error.status == 404 else error from error
 
     def path(self, resource: Resource) -> str:
         return f"{self.settings.crm if resource.root == 'crm' else self.settings.fscm}/{resource.name}"

@@ -13,7 +13,7 @@ from ml_connector_adapters.http import Answer
 from ml_connector_oracle_fusion import mapping, query, wire
 from ml_connector_oracle_fusion.api import Api, item_path
 from ml_connector_oracle_fusion.jobs import Job
-from ml_connector_oracle_fusion.judge import DUPLICATE, Refused
+from ml_connector_oracle_fusion.judge import DUPLICATE, Refused, not_served
 from ml_connector_oracle_fusion.reading import PartyReader
 from ml_connector_oracle_fusion.wire import Vendor
 
@@ -109,7 +109,9 @@ class Sender:
                     return
                 answer = patched
         except Refused as error:
-            if error.code in DUPLICATE and await self._met(job):
+            if job.creates and error.status == 404:
+                job.error = not_served(error)
+            elif error.code in DUPLICATE and await self._met(job):
                 await self._alone(job)
             elif error.stale:
                 await self._moved(job, error.etag)
