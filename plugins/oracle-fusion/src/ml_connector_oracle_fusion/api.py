@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -320,10 +320,6 @@ def ended(listing: Listing, asked: int) -> bool:
 def item_path(resource: Resource, key: str) -> str:
     """A row's path within a batch."""
     return f"/{resource.name}/{quote(key, safe='')}"
-
-
-def host_of(settings: Settings) -> str:
-    return urlsplit(settings.base_url).netloc
 
 
 def _lost(error: TokenRefused) -> AnswerLost:

@@ -3,7 +3,7 @@
 Oracle, Sales REST: "Manage Collections", "Perform Batch Actions", "verify your resource using the ETag value".
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
@@ -366,9 +366,3 @@ def _by(name: str) -> Callable[[Row], tuple[bool, Any]]:
 
 def _nothing() -> Row:
     raise missing()
-
-
-def groups(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    """Rows in portions."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
