@@ -127,3 +127,17 @@ def test_a_storm_over_every_step_leaves_each_account_one_customer(finance, seed)
     assert len(finance.oracle.store.rows("accounts")) == len(finance.customers()) == 12
     assert [len(customer["_sites"]) for customer in finance.customers()] == [1] * 12
     assert len(finance.oracle.store.rows("profiles")) == 12
+
+
+def test_a_program_that_is_killed_on_the_way_completes_every_customer(finance, until):
+    accounts = {finance.enters(f"Acme {n}") for n in range(8)}
+    run = finance.acme.start("sync")
+    until(lambda: len(finance.oracle.store.rows("profiles")) >= 2)
+    run.kill()
+    run.wait()
+    for _ in range(3):
+        finance.acme.run("sync")
+    assert set(finance.parties()) == accounts
+    assert len(finance.oracle.store.rows("accounts")) == len(finance.customers()) == 8
+    assert [len(customer["_sites"]) for customer in finance.customers()] == [1] * 8
+    assert not any(each["written"] for each in finance.sync().values())

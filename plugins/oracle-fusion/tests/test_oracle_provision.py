@@ -151,3 +151,10 @@ async def test_services_that_answer_in_parts_and_without_sites_are_understood(fi
 async def test_characters_that_xml_cannot_hold_do_not_spoil_the_envelope(finance: World) -> None:
     await finance.create(acme(name="Acme & <Söhne>\x0b", extra=READY))
     assert customer(finance)["AccountName"] == "Acme & <Söhne>"
+
+
+async def test_a_service_that_is_not_there_is_no_customers_fault(oracle: Callable[..., World]) -> None:
+    world = oracle(provision="finance_ready", finance={"set_id": SET_ID, "customer_accounts_path": "/crmService/Nowhere"})
+    outcome = await world.write(Create(key=Key("number", acme().number or ""), entity=acme(extra=READY)))
+    assert isinstance(outcome, Unknown)
+    assert "HTTP 404" in outcome.reason

@@ -80,6 +80,20 @@ async def test_a_batch_whose_answer_was_lost_is_sent_once_and_found_by_its_refer
     assert [len(records) for records in found.values()] == [1] * 5
 
 
+async def test_a_pod_that_refuses_to_read_within_a_batch_is_found_out_once(oracle: Callable[..., World]) -> None:
+    world = oracle()
+    world.twin.switches.batch_gets = False
+    await world.connection.sources["account"].fetch(["1"])
+    world.forget_calls()
+    companies = [acme(n) for n in range(25)]
+    first = await world.accounts.write(creates(*companies))
+    assert len(world.twin.calls) == 2
+    world.clock.advance(5)
+    again = await world.accounts.write(creates(*(acme(n, phone="+46 8 1") for n in range(25))))
+    assert len(world.twin.calls) == 3
+    assert [outcome.created for outcome in (*first, *again) if isinstance(outcome, Written)] == [True] * 25 + [False] * 25
+
+
 async def test_batches_that_take_too_long_are_halved_for_a_while(oracle: Callable[..., World]) -> None:
     world = oracle(batch_parts=20)
     world.twin.faults.add(Writing("status", status=504, path=ROOT))
@@ -229,6 +243,17 @@ async def test_a_missing_right_to_write_stops_the_flow_and_is_no_records_fault(o
     world.twin.rest.denied_writes.add("accounts")
     with pytest.raises(ContractBroken, match="may not do this"):
         await world.accounts.write(creates(acme()))
+
+
+async def test_a_resource_that_the_pod_hides_stops_the_flow_at_once(oracle: Callable[..., World]) -> None:
+    from ml_connector.errors import ContractBroken
+
+    world = oracle(upsert=False)
+    world.twin.faults.add(Fault("status", status=404, method="POST", path=ROOT, times=9))
+    with pytest.raises(ContractBroken, match="404"):
+        await world.accounts.write(creates(acme()))
+    world.twin.faults.calm()
+    assert names(world) == []
 
 
 async def test_the_calls_for_a_thousand_changes_are_the_fewest_that_batches_allow(oracle: Callable[..., World]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ml_connector.system import Host
 from ml_connector_adapters.http import Answer, Cost, HttpClient, Limiter, Limits, TokenRefused
 from ml_connector_oracle_fusion import query, wire
 from ml_connector_oracle_fusion.auth import api_hosts, basic_header, oauth
-from ml_connector_oracle_fusion.judge import Refused, judge_for
+from ml_connector_oracle_fusion.judge import Refused, judge_for, not_served
 from ml_connector_oracle_fusion.settings import STAMPS, Settings, Stamp
 from ml_connector_oracle_fusion.wire import Listing, Vendor
 
@@ -251,6 +251,8 @@ class Api:
             return await self._once("soap", "POST", path, envelope, XML, headers, repeatable=reads)
         except TokenRefused as error:
             raise _lost(error) if error.unsure and not reads else error from error
+        except Refused as error:
+            raise not_served(error) if error.status == 404 else error from error
 
     def path(self, resource: Resource) -> str:
         return f"{self.settings.crm if resource.root == 'crm' else self.settings.fscm}/{resource.name}"
@@ -318,10 +320,6 @@ def ended(listing: Listing, asked: int) -> bool:
 def item_path(resource: Resource, key: str) -> str:
     """A row's path within a batch."""
     return f"/{resource.name}/{quote(key, safe='')}"
-
-
-def host_of(settings: Settings) -> str:
-    return urlsplit(settings.base_url).netloc
 
 
 def _lost(error: TokenRefused) -> AnswerLost:

@@ -13,7 +13,7 @@ from ml_connector_adapters.http import Answer
 from ml_connector_oracle_fusion import mapping, query, wire
 from ml_connector_oracle_fusion.api import Api, item_path
 from ml_connector_oracle_fusion.jobs import Job
-from ml_connector_oracle_fusion.judge import DUPLICATE, Refused
+from ml_connector_oracle_fusion.judge import DUPLICATE, Refused, not_served
 from ml_connector_oracle_fusion.reading import PartyReader
 from ml_connector_oracle_fusion.wire import Vendor
 
@@ -27,35 +27,42 @@ class Sender:
     def __init__(self, api: Api, reader: PartyReader) -> None:
         self._api, self._reader, self._settings = api, reader, api.settings
         self._width = api.settings.batch_parts
+        self._looks = True  # False: this pod refuses batches that read
 
     async def send(self, jobs: Sequence[Job]) -> None:
         """All jobs, in order."""
         left = list(jobs)
         while left:
             part, left = left[: self._width], left[self._width :]
-            await self._together(part)
+            await self._together(part, probes=True)
 
-    async def _together(self, jobs: Sequence[Job]) -> None:
+    async def _together(self, jobs: Sequence[Job], *, looks: bool = True, probes: bool = False) -> bool:
+        """Whether they went in one call. ``probes``: a refused batch goes once more without its look, which may be to blame."""
         if len(jobs) == 1:
             await self._alone(jobs[0])
-            return
+            return False
         parts = [self._part(at, job) for at, job in enumerate(jobs)]
-        if (look := self._look(jobs)) is not None:
+        look = self._look(jobs) if looks and self._looks else None
+        if look is not None:
             parts.insert(0, look)
         try:
             answers = await self._api.batch("crm", parts)
         except Refused:
+            if look is not None and probes:
+                self._looks = not await self._together(jobs, looks=False)
+                return False
             middle = len(jobs) // 2
             await self._together(jobs[:middle])
             await self._together(jobs[middle:])
-            return
+            return False
         except (RetryLater, AuthRejected, ContractBroken) as error:
             self._narrow(error)
             for job in jobs:
                 job.failed(_unreadable(error))
-            return
+            return False
         self._width = min(self._settings.batch_parts, self._width * 2)
         await self._take(jobs, {str(each.get("id")): each for each in answers})
+        return True
 
     def _part(self, at: int, job: Job) -> Vendor:
         resource = self._reader.resource
@@ -109,7 +116,9 @@ class Sender:
                     return
                 answer = patched
         except Refused as error:
-            if error.code in DUPLICATE and await self._met(job):
+            if job.creates and error.status == 404:
+                job.error = not_served(error)
+            elif error.code in DUPLICATE and await self._met(job):
                 await self._alone(job)
             elif error.stale:
                 await self._moved(job, error.etag)

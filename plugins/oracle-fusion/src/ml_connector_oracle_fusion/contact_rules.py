@@ -4,6 +4,7 @@ It is done before the contact itself is written: whatever is cut off in between 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from ml_connector.domain import UNSET, Account, Contact
 from ml_connector.errors import AuthRejected, ContractBroken, RecordRejected, RetryLater
@@ -15,7 +16,7 @@ from ml_connector_oracle_fusion.jobs import Job
 from ml_connector_oracle_fusion.provision import Provisioning
 from ml_connector_oracle_fusion.reading import PartyReader
 
-SUFFIX = "/account"
+SUFFIX: Final = "/account"
 """Behind a contact's reference: the account that was made of it."""
 
 

@@ -3,6 +3,7 @@ their header."""
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,7 +12,7 @@ from ml_connector_oracle_fusion import documents, query, wire
 from ml_connector_oracle_fusion.api import Api, Resource
 from ml_connector_oracle_fusion.wire import Vendor
 
-EXPANDED: int = 25
+EXPANDED: Final = 25
 """How many children come with a row; the rest is asked for."""
 
 

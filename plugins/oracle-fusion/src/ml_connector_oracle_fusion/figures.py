@@ -2,12 +2,13 @@
 shows."""
 
 from math import ceil
+from typing import Final
 
 from ml_connector_oracle_fusion.settings import Settings
 
-STEPS: int = 5
+STEPS: Final = 5
 """SOAP calls for one new customer: look for the account, make it, look for the profile, make it, make the bill-to site."""
-TOGETHER: int = 3
+TOGETHER: Final = 3
 """Calls that many new customers share: who is ready, where they live, who is ready now."""
 
 

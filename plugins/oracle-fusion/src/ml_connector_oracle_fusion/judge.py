@@ -110,6 +110,12 @@ def _judged(answer: Answer, now: datetime) -> ConnectorError | None:
     )
 
 
+def not_served(error: Refused) -> ContractBroken:
+    """404 where nothing was asked for by key: no record is at fault."""
+    fix = "Check path_version, the roots and paths, and the integration user's roles: Oracle hides what they do not open"
+    return ContractBroken(error.what, fix=fix, where=error.where, code=str(error.status))
+
+
 def details_of(body: bytes) -> tuple[Detail, ...]:
     """What a structured error says; empty for text and HTML."""
     try:

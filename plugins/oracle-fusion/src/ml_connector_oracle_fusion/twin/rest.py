@@ -3,7 +3,7 @@
 Oracle, Sales REST: "Manage Collections", "Perform Batch Actions", "verify your resource using the ETag value".
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
@@ -37,6 +37,7 @@ class Switches(msgspec.Struct):
     stale_part: int = 412  # or 200: the part is left undone and says so
     has_more: bool = True  # False: the last full page does not announce more
     batch_parts: int = 1000
+    batch_gets: bool = True  # False: a part that reads is refused
     late: int = 0  # so many readings of a new row by key are answered 404
     bearer_on_soap: bool = True
     multipart: bool = False  # SOAP answers come as multipart/related
@@ -305,6 +306,8 @@ class Rest:
     def _part(self, part: Row, root: str, base: str, version: int) -> Row:
         operation = part.get("operation")
         method = {"get": "GET", "create": "POST", "upsert": "POST", "update": "PATCH"}.get(str(operation))
+        if operation == "get" and not self.switches.batch_gets:
+            raise bad("The operation get isn't enabled for batch execution.")
         if method is None or not part.get("id") or not str(part.get("path", "")).startswith("/"):
             raise bad(f"The operation {operation} is not valid.", "27521")
         path, _, query = str(part["path"]).partition("?")
@@ -363,9 +366,3 @@ def _by(name: str) -> Callable[[Row], tuple[bool, Any]]:
 
 def _nothing() -> Row:
     raise missing()
-
-
-def groups(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    """Rows in portions."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -137,9 +137,6 @@ class Services:
             )
         return TwinResponse(200, body, {"content-type": "text/xml;charset=UTF-8"})
 
-    def accounts_of(self, party: int) -> list[Row]:
-        return [row for row in self.store.rows("customer_accounts").values() if row["PartyId"] == str(party)]
-
     def _perform(self, operation: Element, data: str, types: str) -> list[Row]:
         match operation.name:
             case "createCustomerAccount" | "mergeCustomerAccount" | "updateCustomerAccount":
