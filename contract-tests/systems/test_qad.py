@@ -16,6 +16,7 @@ from ml_connector_contract_tests import (
     Ability,
     AuthContract,
     ErrorsContract,
+    FeedContract,
     LimitsContract,
     SinkContract,
     Stage,
@@ -140,6 +141,18 @@ class QadItems(QadStage):
         price = amount if amount is not None else Decimal("12.50")
         self.twin.put(self.path, itemCode=self.number(n), description=text or self.title(n), listPrice=price)
         return self.number(n)
+
+
+class QadStampedSuppliers(QadSuppliers):
+    """Suppliers followed by the day of their last change, which somebody added to the browse."""
+
+    cannot: Mapping[Ability, str] = {
+        **QadSuppliers.cannot,
+        "telling deletions": "a list of what changed does not show what is gone",
+    }
+    entities: ClassVar[Mapping[str, Any]] = {"vendor": {"change_strategy": "modified"}}
+    many = 45
+    lag_s = 3 * 86_400.0
 
 
 class QadDocuments(QadStage):
@@ -337,6 +350,12 @@ class TestQadSweeps(SweepContract):
     @pytest.fixture(params=[QadSuppliers, QadItems, QadPurchaseOrders, QadInvoices, QadOrders])
     def stage(self, request: pytest.FixtureRequest, installation: str) -> Iterator[Stage]:
         yield from _stages(request.param, installation)
+
+
+class TestQadStampedFeed(FeedContract):
+    @pytest.fixture
+    def stage(self, installation: str) -> Iterator[Stage]:
+        yield from _stages(QadStampedSuppliers, installation)
 
 
 class TestQadOrderSink(SinkContract):

@@ -21,9 +21,7 @@ TOLD: dict[str, Any] = {
     "scope": {"domain": "10USA", "entity": "10USACO"},
     "auth": {"client_id": "ML", "username": "mlc", "password": "secret:qad"},
 }
-texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40).filter(
-    lambda text: text == text.strip()
-)
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20).map("<{}>".format)
 codes = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_categories=("Cc", "Zs", "Cf")), min_size=1, max_size=18
 )

@@ -8,6 +8,7 @@ from ml_connector_qad.account_sink import AccountSink
 from ml_connector_qad.api import Api
 from ml_connector_qad.billing import Billing
 from ml_connector_qad.browse import Browser
+from ml_connector_qad.feed import ModifiedFeed
 from ml_connector_qad.fitness import QadFitness
 from ml_connector_qad.lines import LineReader
 from ml_connector_qad.order_sink import OrderSink
@@ -37,5 +38,9 @@ def connect(settings: QadSettings, host: Host) -> Connection:
         "account": accounts,
         "order": OrderSink(api, readers["order"], accounts.domain_data),
     }
-    sources: dict[Kind, Source] = {kind: reader for kind, reader in readers.items() if reader.place.enabled is not False}
+    sources: dict[Kind, Source] = {
+        kind: ModifiedFeed(reader) if reader.place.change_strategy == "modified" else reader
+        for kind, reader in readers.items()
+        if reader.place.enabled is not False
+    }
     return Connection(sources=sources, sinks=sinks, fitness=QadFitness(api, readers, sinks), close=api.aclose)

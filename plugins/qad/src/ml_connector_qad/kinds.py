@@ -151,7 +151,10 @@ class Entity(Table, frozen=True, kw_only=True):
     custom_fields: dict[str, str] = msgspec.field(default_factory=dict)  # extra.NAME → field
     filters: tuple[tuple[str, str, str], ...] = ()  # (field, operator, value), all of them must hold
     detail: Literal["keyed", "browse"] = "keyed"
-    change_strategy: Literal["hash_sweep", "full"] = "hash_sweep"
+    change_strategy: Literal["hash_sweep", "modified", "full"] = "hash_sweep"
+    modified_field: str = "lastModifiedDate"  # for "modified": a column that somebody added to the browse
+    modified_time_field: str = "lastModifiedTime"  # seconds since midnight at the server [A]; "" where there is none
+    overlap_days: Annotated[int, msgspec.Meta(ge=1)] = 1
     full_every_h: Annotated[int, msgspec.Meta(ge=0)] = 24
     count: Literal["keys", "rows", "off"] = "keys"  # what the browse's total must agree with
 

@@ -8,7 +8,7 @@ fingerprint of those is part of the version. The rest is seen when everything is
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from ml_connector_qad.records import Records
 from ml_connector_qad.tasks import together
 
 Row = dict[str, Any]
+_DAY_S: Final = 86_400
 ESSENTIAL: Final[dict[str, tuple[str, ...]]] = {
     "vendor": ("number", "name"),
     "product": ("number", "name"),
@@ -103,7 +104,26 @@ class Reader:
         if deep.billed:
             own_extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
             entity = msgspec.structs.replace(entity, extra=Extra({**own_extras, **deep.billed}))
-        return Record(id=own, entity=entity, version=self._version(row, deep), warnings=warnings, hold=deep.hold)
+        return Record(
+            id=own,
+            entity=entity,
+            version=self._version(row, deep),
+            changed_at=self.changed_at(row),
+            warnings=warnings,
+            hold=deep.hold,
+        )
+
+    def changed_at(self, row: Mapping[str, Any]) -> datetime | None:
+        """When the record last changed, by its stamp of day and seconds; None where it has none, or only the day."""
+        try:
+            day = convert.day(row.get(self.place.modified_field), self.api.settings.keyed.wire_datetime)
+            seconds = convert.number(row.get(self.place.modified_time_field))
+        except Unreadable:
+            return None
+        if day is None or seconds is None or not 0 <= seconds < _DAY_S:
+            return None
+        midnight = datetime.combine(day, time(), self.api.settings.time_zone)
+        return (midnight + timedelta(seconds=float(seconds))).astimezone(UTC)
 
     async def deep(self, record_id: RemoteId, row: Mapping[str, Any]) -> Deep:
         """All that hangs on the record."""
@@ -130,7 +150,7 @@ class Reader:
                 raw += len(page)
                 fresh: list[tuple[RemoteId, Row]] = []
                 for row in page:
-                    record_id = self._checked(row)
+                    record_id = self.checked(row)
                     if record_id not in seen:
                         seen.add(record_id)
                         fresh.append((record_id, row))
@@ -166,7 +186,7 @@ class Reader:
 
     async def lacking(self, row: Mapping[str, Any]) -> list[str]:
         """What makes the kind unusable, going by a row of its browse and the record behind it."""
-        record_id = self._checked(row)
+        record_id = self.checked(row)
         whole = await self.records.get(record_id) if self.place.detail == "keyed" else row
         if whole is None:
             return [f"{record_id} is listed, but {self.records.path} does not find it"]
@@ -269,7 +289,7 @@ class Reader:
         told = await self.record(record_id, row, deep) if by_row else None
         return Stub(id=record_id, version=self._version(row, deep), record=told)
 
-    def _checked(self, row: Mapping[str, Any]) -> RemoteId:
+    def checked(self, row: Mapping[str, Any]) -> RemoteId:
         """The row's id. Raises ContractBroken for another company's row, and for one without a key."""
         self.records.check_scope(row)
         record_id = self.map.id_of(row)
@@ -312,12 +332,13 @@ class Reader:
 
     def _listing(self) -> Listing:
         place = self.place
-        fields = dict.fromkeys((*place.component.keys, *place.component.scope, *self.map.wires))
+        stamps = [place.modified_field, place.modified_time_field] if place.change_strategy == "modified" else []
+        fields = dict.fromkeys((*place.component.keys, *place.component.scope, *self.map.wires, *filter(None, stamps)))
         days = {names[0] for path, names in self.map.fields.items() if path in DAYS}
         return Listing(
             ids=(place.browse_id, *place.aliases),
             columns={field: self.column(field) for field in fields},
-            required=place.component.keys,
+            required=(*place.component.keys, *stamps[:1]),
             filters=tuple((self.column(field), op, value) for field, op, value in place.filters),
-            days=frozenset(days | {source for source in place.custom_fields.values() if is_day(source)}),
+            days=frozenset(days | set(stamps[:1]) | {source for source in place.custom_fields.values() if is_day(source)}),
         )

@@ -1,8 +1,10 @@
 """What the user configures for one QAD installation: its declared profile. The README explains each key."""
 
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from typing import Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -27,6 +29,7 @@ class QadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     auth: Auth
     currency: str = ""  # of prices that name none: the domain's base currency
     accept_language: str = "en"
+    server_timezone: str = "UTC"  # of times of day that records tell [A]
     extra_headers: dict[str, str] = {}
     browse: Browse = Browse()
     keyed: Keyed = Keyed()
@@ -42,6 +45,7 @@ class QadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f'base_url: "{self.base_url}" is not a plain address like https://acme.qad.com/clouderp')
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise ValueError(f'base_url: "{self.base_url}" must begin with https:// (passwords and tokens travel there)')
+        _ = self.time_zone
         for kind in READS:
             self._check(kind, self.place(kind))
 
@@ -54,8 +58,22 @@ class QadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             for name in (names,) if isinstance(names, str) else names:
                 if name.startswith(BANK):
                     raise ValueError(f"entities.{kind}.fields: {name} is bank data, which is never read")
+        if isinstance(place, Document) and place.change_strategy == "modified":
+            raise ValueError(f'entities.{kind}.change_strategy: the lines of documents move without a stamp; use "hash_sweep"')
         if isinstance(place, Document) and place.window_field and place.window_field not in self.wires(kind):
             raise ValueError(f"entities.{kind}.window_field: {place.window_field} is not among its fields")
+
+    @property
+    def time_zone(self) -> tzinfo:
+        """Where the server is. UTC needs no time zone database."""
+        if self.server_timezone == "UTC":
+            return UTC
+        try:
+            return ZoneInfo(self.server_timezone)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(
+                f'server_timezone: "{self.server_timezone}" is not known; write it as "America/New_York"'
+            ) from error
 
     def place(self, kind: Kind) -> Entity:
         place: Entity = getattr(self.entities, kind)
