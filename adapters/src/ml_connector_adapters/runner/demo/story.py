@@ -105,7 +105,7 @@ class Story:
         told = " and ".join(f"{counts[flow.name]} {flow.entity}s" for flow in self._edited)
         self._chapter(f"People edit {told}: exactly those arrive")
         before, wanted = self._holdings(), self._wanted()
-        touched = {flow.name: set(flow.source.edit(flow.entity, counts[flow.name], seed=1)) for flow in self._edited}
+        touched = {flow.name: flow.edit(counts[flow.name], seed=1) for flow in self._edited}
         news = self._wanted()
         await self._sync()
         after, refused = self._holdings(), await self._refused("parked")
@@ -173,7 +173,7 @@ class Story:
         told = " and ".join(f"{counts[flow.name]} {flow.entity}s" for flow in self._edited)
         self._chapter(f"A storm over {told} that people edited, and the process is killed in the middle")
         for seed, flow in enumerate(self._edited, 2):
-            flow.source.edit(flow.entity, counts[flow.name], seed=seed)
+            flow.edit(counts[flow.name], seed=seed)
         reveal = getattr(self._first, "reveal_late_customer", None)
         if reveal is not None:
             reveal()
@@ -244,7 +244,7 @@ class Story:
     async def _tell_one(self) -> None:
         self._chapter("One record's story")
         flow = self._edited[-1]
-        number = flow.source.edit(flow.entity, 1, seed=4)[0]
+        [number] = flow.edit(1, seed=4)
         await self._sync()
         code, told = await self._program.run("explain", flow.entity, number)
         self._must(code == 0 and "trace" in told, f"{flow.entity} {number} has no story")

@@ -15,6 +15,10 @@ CENTS: Final = Decimal("0.05")
 """How far apart amounts may be that each system adds up and rounds by itself."""
 
 
+COUNTRIES: Final = {"France": "FR", "Germany": "DE", "India": "IN", "Norway": "NO", "Sweden": "SE", "United Kingdom": "GB"}
+"""Some systems say countries in words, others in ISO 3166 codes."""
+
+
 class Strand(msgspec.Struct, frozen=True, kw_only=True):
     """One flow of the recipe, as the demo needs it: from which twin to which."""
 
@@ -31,11 +35,22 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
 
     def wanted(self) -> Facts:
         """What the target should hold, in all the names that a system may tell of."""
+        ids = self._ids("account") if self.by_id else {}
+        names = self._ids(self.entity) if self.by_id else {}
         return {
-            str(facts["id"]) if self.by_id else number: told
+            names.get(number, number): told
             for number, facts in self.source.facts(self.entity)
-            if (told := self._view(facts)) is not None
+            if (told := self._view({**facts, "account": ids.get(str(facts.get("account")), facts.get("account"))})) is not None
         }
+
+    def edit(self, count: int, seed: int) -> set[str]:
+        """Records that people change at the source, by what the target knows them by."""
+        edited = self.source.edit(self.entity, count, seed=seed)
+        names = self._ids(self.entity) if self.by_id else {}
+        return {names.get(number, number) for number in edited}
+
+    def _ids(self, kind: str) -> dict[str, str]:
+        return {number: str(facts["id"]) for number, facts in self.source.facts(kind)}
 
     def held(self) -> Facts:
         return dict(self.target.facts(self.shown))
@@ -91,7 +106,10 @@ def differing(wanted: Facts, held: Facts) -> Iterator[str]:
     for number, facts in wanted.items():
         there = held.get(number, {})
         for name in facts.keys() & there.keys() - {"id"}:
-            if not same(facts[name], there[name]):
+            here, stands = facts[name], there[name]
+            if name.endswith(".country"):
+                here, stands = COUNTRIES.get(str(here), here), COUNTRIES.get(str(stands), stands)
+            if not same(here, stands):
                 yield f"{number}.{name}: {facts[name]!r} → {there[name]!r}"
 
 
