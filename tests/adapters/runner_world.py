@@ -36,7 +36,7 @@ class House:
         tasks = [asyncio.create_task(self.tenant.tend())]
         tasks += [asyncio.create_task(self.tenant.keep_channels())] if channels else []
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not holds():
                     for task in tasks:
                         if task.done():
@@ -44,7 +44,7 @@ class House:
                     await self.engine.clock.sleep(1)
         finally:
             self.stop.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await asyncio.gather(*tasks)
 
     def runs(self, flow: str) -> list[Any]:

@@ -25,7 +25,7 @@ def test_sigterm_finishes_the_batch_in_hand_and_the_next_run_goes_on_from_there(
     process = acme.start("sync", "customers")
     until(lambda: acme.zoho.calls)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "finishing the batch in hand" in err
     assert "stopped" in out
