@@ -75,7 +75,7 @@ class World:
 
     def __init__(self, twin: ZohoTwin, **settings: Any) -> None:
         self.twin, self.host = twin, TwinHost(twin)
-        self.settings = settings_for(**{**twin.settings(BASE), **settings})
+        self.settings = settings_for(**{**twin.settings(BASE), "safety_lag_s": 20, **settings})
         self.connection: Connection = connect(self.settings, self.host)  # type: ignore[arg-type]
 
     def again(self, **settings: Any) -> "World":

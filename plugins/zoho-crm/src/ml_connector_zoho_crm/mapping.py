@@ -225,9 +225,15 @@ MODULES: Final[dict[Kind, Module]] = {
 READ_ONLY_TITLES: Final = frozenset({"Full_Name"})
 
 
+def module_of(kind: Kind, settings: Settings) -> Module:
+    """Where the kind lives in this organisation: its standard module, or a custom one without addresses and lines."""
+    module, own = MODULES[kind], settings.modules.get(kind)
+    return module if own is None else msgspec.structs.replace(module, name=own, title="Name", places=(), lines=None)
+
+
 def rows_of(kind: Kind, settings: Settings) -> list[Row]:
     """The kind's table as this connection has it: with the key field, and with the user's own places."""
-    module = MODULES[kind]
+    module = module_of(kind, settings)
     rows = [
         Row("number", settings.key(kind)),
         Row("name", module.title, read_only=module.title in READ_ONLY_TITLES),

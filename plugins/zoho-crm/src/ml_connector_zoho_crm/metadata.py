@@ -10,7 +10,7 @@ from ml_connector.errors import AuthRejected, ContractBroken
 from ml_connector.ports.clock import Clock
 from ml_connector_zoho_crm.api import Api, is_missing_right
 from ml_connector_zoho_crm.lines import LinePlan, custom_plan, inventory_plan
-from ml_connector_zoho_crm.mapping import MODULES
+from ml_connector_zoho_crm.mapping import MODULES, module_of
 from ml_connector_zoho_crm.plan import Plan, Surroundings
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.wire import Field, ModuleInfo, Operations, Org
@@ -73,19 +73,23 @@ class Metadata:
         return self._modules[1]
 
     async def module(self, kind: Kind) -> ModuleInfo:
-        name = MODULES[kind].name
-        found = (await self.modules()).get(name)
+        name, known = module_of(kind, self._settings).name, await self.modules()
+        own = kind in self._settings.modules  # custom modules have system names of Zoho's making, which nobody sees
+        found = next((one for one in known.values() if one.api_name == name), None) if own else known.get(name)
         if found is None or not found.api_supported:
             raise ContractBroken(
                 f"The organisation has no module {name}",
-                fix="Inventory modules come with edition Professional; a module may also be hidden from the user's profile",
+                fix=f"modules.{kind} is a custom module's API name: Setup, Developer Hub, APIs & SDKs, API Names"
+                if own
+                else "Inventory modules come with edition Professional; a module may also be hidden from the user's profile",
             )
         return found
 
     def kind_of(self, module: str) -> Kind | None:
         """The kind behind a module's API name, as far as is known without asking."""
         known = self._modules[1] if self._modules else {}
-        for kind, mapped in MODULES.items():
+        for kind in MODULES:
+            mapped = module_of(kind, self._settings)
             if module == (known[mapped.name].api_name if mapped.name in known else mapped.name):
                 return kind
         return None
@@ -149,7 +153,7 @@ class Metadata:
         return fields, await self._lines(kind, fields)
 
     async def _lines(self, kind: Kind, fields: Mapping[str, Field]) -> LinePlan | None:
-        settings, subform = self._settings, MODULES[kind].lines
+        settings, subform = self._settings, module_of(kind, self._settings).lines
         if kind == "deal" and settings.subform is not None:
             if settings.subform.name not in fields:
                 raise ContractBroken(

@@ -11,7 +11,7 @@ from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector_zoho_crm import coql
 from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant
 from ml_connector_zoho_crm.lines import LinePlan, free_text
-from ml_connector_zoho_crm.mapping import MODULES, rows_of
+from ml_connector_zoho_crm.mapping import module_of, rows_of
 from ml_connector_zoho_crm.settings import Settings
 from ml_connector_zoho_crm.wire import Field, Vendor, version_of
 
@@ -63,7 +63,8 @@ class Plan:
             if row.api and not row.read_only and fields[row.api].writable
         }
         self._places = {
-            place.field: {part: api for part, api in place.parts.items() if api in fields} for place in MODULES[kind].places
+            place.field: {part: api for part, api in place.parts.items() if api in fields}
+            for place in module_of(kind, settings).places
         }
         self._places = {field: parts for field, parts in self._places.items() if parts}
         self._parts = {

@@ -106,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allowed_hosts: tuple[str, ...] = ALLOWED_HOSTS
     edition: Edition | None = None
     limits: CallLimits = CallLimits()
+    modules: dict[Kind, str] = {}
     keys: dict[Kind, str] = {}
     fields: dict[str, str] = {}
     custom_fields: tuple[str, ...] | None = None
@@ -135,7 +136,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"limits.concurrency: edition {self.edition} takes {CONCURRENCY[self.edition]} calls at once")
         if (self.order_lines == "custom_subform") != (self.subform is not None):
             raise ValueError('order_lines = "custom_subform" and the table [subform] go together')
-        names = [*self.keys.values(), *self.fields.values(), *(self.custom_fields or ()), *filter(None, [self.line_key])]
+        names = [
+            *self.modules.values(),
+            *self.keys.values(),
+            *self.fields.values(),
+            *(self.custom_fields or ()),
+            *filter(None, [self.line_key]),
+        ]
         if self.subform:
             names += [self.subform.name, self.subform.key, *self.subform.fields.values()]
         if odd := [name for name in names if not _API_NAME.fullmatch(name)]:

@@ -352,6 +352,12 @@ def fresh_org(new_id: Callable[[], str], *, multi_currency: bool) -> Iterator[Mo
         yield subform(name, parent, parse(LINE_FIELDS, name, new_id), new_id)
 
 
+def custom_module(name: str, api_name: str, new_id: Callable[[], str]) -> Module:
+    """A module that an administrator made: its records have a name and what every record has."""
+    fields = {field.api_name: field for field in parse("Name text 120 required key" + SYSTEM, name, new_id)}
+    return Module(name=name, api_name=api_name, id=new_id(), fields=fields, title="Name", custom=True)
+
+
 def subform(name: str, parent: str, fields: Iterator[Field], new_id: Callable[[], str]) -> Module:
     """The module whose records are the rows of a subform."""
     own = {field.api_name: field for field in fields}

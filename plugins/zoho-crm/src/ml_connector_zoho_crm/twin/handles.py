@@ -288,6 +288,10 @@ class ZohoTwin(ZohoServer):
         """Give a module another API name; its ``module_name`` stays."""
         self.org.tables[module].module.api_name = api_name
 
+    def add_module(self, api_name: str) -> str:
+        """A custom module that an administrator makes; returns its system name, by which the other handles know it."""
+        return self.org.add_module(api_name).module.name
+
     def without_module(self, module: str) -> None:
         """An edition without this module."""
         for field in list(self.org.tables[module].module.subforms):

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ml_connector.twin import TwinClock
-from ml_connector_zoho_crm.twin.catalogue import ERP_FIELDS, LINE_ITEMS, fresh_org, subform
+from ml_connector_zoho_crm.twin.catalogue import ERP_FIELDS, LINE_ITEMS, custom_module, fresh_org, subform
 from ml_connector_zoho_crm.twin.checks import Check, compile_check
 from ml_connector_zoho_crm.twin.derive import line_totals, on_insert, on_write, order_totals
 from ml_connector_zoho_crm.twin.schema import PERSONS, Field
@@ -135,6 +135,13 @@ class Org:
         self.tables[module].module.fields[api_name] = field
         self.changed_schema(module, api_name)
         return field
+
+    def add_module(self, api_name: str) -> Table:
+        """A custom module (Enterprise and up); its system name is Zoho's to give."""
+        name = f"CustomModule{1 + sum(table.module.custom for table in self.tables.values())}"
+        table = self.tables[name] = Table(custom_module(name, api_name, self.new_id))
+        self.layouts[name] = self.new_id()
+        return table
 
     def add_subform(self, module: str, name: str, fields: Mapping[str, str]) -> Table:
         """A custom subform; ``fields`` is API name → data type, a lookup as "lookup Products"."""

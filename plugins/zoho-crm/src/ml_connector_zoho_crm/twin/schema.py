@@ -121,6 +121,7 @@ class Module(msgspec.Struct, kw_only=True):
     fields: dict[str, Field]
     parent: str | None = None  # module name of the owner of a subform
     title: str = "id"  # the field that names a record to people
+    custom: bool = False
 
     @property
     def subforms(self) -> Iterator[Field]:
@@ -136,7 +137,7 @@ class Module(msgspec.Struct, kw_only=True):
             "module_name": self.name,
             "plural_label": label,
             "singular_label": label.removesuffix("s"),
-            "generated_type": "default" if own else "subform",
+            "generated_type": "custom" if self.custom else "default" if own else "subform",
             "parent_module": {"api_name": parent.api_name, "id": parent.id} if parent else {},
             "api_supported": True,
             "viewable": True,
