@@ -164,6 +164,23 @@ class Twin(Protocol):
 
 
 @runtime_checkable
+class Clerk(Protocol):
+    """What people write at a twin field by field, new records among it: for simulations that play both ways."""
+
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """A person sets fields of a record: ``name``, ``phone`` and ``website`` of an account; None clears.
+
+        ``record`` is its id as ``facts`` tell it, where they do, else its business number; "" enters a new one, to which
+        ``fields`` give a name. Returns that id or number.
+        """
+        ...
+
+    def newcomers(self) -> Mapping[str, object]:
+        """Settings of the connection, beside ``settings``, without which the vendor takes no records that begin elsewhere."""
+        ...
+
+
+@runtime_checkable
 class Desk(Protocol):
     """What people do at a twin that goes back to the other side: for demos, of systems where people begin records."""
 

@@ -9,7 +9,7 @@ from ml_connector.domain import RemoteId, Side
 from ml_connector.flows import Flow
 from ml_connector.ports.state import Link
 from ml_connector.simulation.evidence import Evidence, changes, met, unheard
-from ml_connector.simulation.guarantees import BLIND, LOOPS, LOST, OLDER, RESTS, Broken
+from ml_connector.simulation.guarantees import BLIND, DOUBLED, LOOPS, LOST, OLDER, RESTS, Broken
 from ml_connector.simulation.pair import PERSON, Deed, Stands, same
 
 OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
@@ -17,7 +17,7 @@ OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
 
 def examine(evidence: Evidence) -> Iterator[Broken]:
     for flow in evidence.two_way:
-        for check in (_arrived, _agree, _settled_by_rule, _told, _stood_there, _loops):
+        for check in (_arrived, _once, _agree, _settled_by_rule, _told, _stood_there, _loops):
             yield from check(evidence, flow)
 
 
@@ -41,6 +41,19 @@ def _arrived(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
                     f"{record.kind} {record.number} ({record.id}) on the {side} is {link.standing}, "
                     f"and should be {' or '.join(_standings(evidence, flow, side, link, record))}: {link.trouble}",
                 )
+
+
+def _once(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
+    """What a person entered on one side is made on the other once, whatever it is found by; unless something was deleted."""
+    deeds = [deed for deed in evidence.pair.deeds if deed.kind == flow.kind(deed.side)]
+    if any(deed.after is None for deed in deeds):
+        return
+    for side, far in OTHER.items():
+        made = [deed for deed in deeds if deed.side == side and deed.before is None and deed.author != PERSON]
+        entered = sum(deed.side == far and deed.before is None and deed.author == PERSON for deed in deeds)
+        if len(made) > entered:
+            numbers = ", ".join(evidence.named(deed) for deed in made)
+            yield Broken(DOUBLED, f"{entered} were entered on the {far}, and {len(made)} were made on the {side}: {numbers}")
 
 
 def _standings(evidence: Evidence, flow: Flow, side: Side, link: Link, record: Stands) -> tuple[str, ...]:
@@ -191,9 +204,11 @@ def _stood_there(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
         said = [
             each.after
             for each in evidence.pair.deeds
-            if each.side == OTHER[deed.side] and each.number == deed.number and each.at <= deed.at and each.after is not None
+            if (each.side, evidence.named(each)) == (OTHER[deed.side], evidence.named(deed))
+            and each.at <= deed.at
+            and each.after is not None
         ]
-        for path in deed.changed:
+        for path in [path for path in deed.changed if path in deed.asked]:  # the rest the system gave by itself
             value = deed.asked.get(path)
             if not any(same(one.get(path), value) for one in said):
                 yield Broken(
@@ -209,15 +224,18 @@ def _loops(evidence: Evidence, flow: Flow) -> Iterator[Broken]:
     writes: Counter[tuple[str, str]] = Counter()
     for deed in evidence.pair.deeds:
         if deed.kind == flow.kind(deed.side):
-            (edits if deed.author == PERSON else writes).update((deed.number, path) for path in deed.changed)
+            number = evidence.named(deed)
+            for path in deed.changed:
+                given = deed.before is None and path not in deed.asked  # by the system itself, such as its own number
+                (edits if given or deed.author == PERSON else writes)[number, path] += 1
             again = any(
-                each.author == PERSON and each.before is None and (each.side, each.number) == (deed.side, deed.number)
+                each.author == PERSON and each.before is None and (each.side, evidence.named(each)) == (deed.side, number)
                 for each in evidence.pair.deeds
                 if each.at >= deed.at
             )
             # Nobody could know that it was there, or somebody has entered it anew, and it is filled anew.
             if deed.after is None and (again or unheard(evidence, flow, deed.number)):
-                edits.update((deed.number, path) for path in deed.before or {})
+                edits.update((number, path) for path in deed.before or {})
     for (number, path), count in writes.items():
         if count > edits[number, path]:
             yield Broken(LOOPS, f"{path} of {flow.entity} {number} was written {count} times after {edits[number, path]} edits")

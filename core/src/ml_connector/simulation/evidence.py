@@ -30,6 +30,11 @@ class Evidence:
                 self.links[link.flow, link.left.id].append(link)
         self.ours = [deed for deed in self.pair.deeds if deed.author != PERSON]
         self.numbers = {(deed.kind, deed.id): deed.number for deed in reversed(self.pair.deeds)}
+        self._named = {(deed.side, deed.kind, deed.id): deed.number for deed in self.pair.deeds}
+
+    def named(self, deed: Deed) -> str:
+        """The number of the deed's record, also while it had none yet: the one that it came to bear."""
+        return self._named[deed.side, deed.kind, deed.id]
 
     def parts(self, path: str, value: Any) -> dict[str, Any]:
         """A value of the audit by field path, refs by the number of the record that they name."""

@@ -95,6 +95,10 @@ class MemoryPair:
         return {(kind, number) for kind in kinds for number in self.systems["right"].stumbled}
 
     @property
+    def patience(self) -> float:
+        return 4000
+
+    @property
     def canaries(self) -> Sequence[str]:
         return [station.secret for station in self.systems.values()]
 

@@ -71,6 +71,11 @@ class Pair(Protocol):
         ...
 
     @property
+    def patience(self) -> float:
+        """Seconds after the last change after which leases have ended, quotas are full, and every change can be seen."""
+        ...
+
+    @property
     def canaries(self) -> Sequence[str]:
         """Values that must turn up nowhere."""
         ...

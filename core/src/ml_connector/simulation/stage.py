@@ -254,7 +254,7 @@ class Stage:
     async def _come_to_rest(self) -> None:
         self.pair.calm()
         self._process = None
-        await asyncio.sleep(4000)  # leases end, quotas fill up
+        await asyncio.sleep(self.pair.patience)  # leases end, quotas fill up
         self.calm_at = self.clock.now()
         for _ in range(ROUNDS):
             self.rests_at, begun = len(self.pair.deeds), len(self.ended)

@@ -47,12 +47,13 @@ def write_config(home: Path, recipe: str, twins: Mapping[str, tuple[Twin, str]])
     for name, connection in tomllib.loads(recipe)["connections"].items():
         twin, url = twins[connection["system"]]
         lines += ["", f"[connections.{name}]"]
-        lines += [f"{setting} = {_toml(value)}" for setting, value in {**connection, **twin.settings(url)}.items()]
+        lines += [f"{setting} = {toml(value)}" for setting, value in {**connection, **twin.settings(url)}.items()]
     lines += ["", recipe[recipe.index("[flows.") :]]
     (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
+    """A value of the configuration as its text."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(part)}" for name, part in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(name)} = {toml(part)}" for name, part in value.items()) + " }"
     return json.dumps(value)

@@ -167,6 +167,13 @@ def edit(twin: "DynamicsTwin", kind: str, count: int, seed: int) -> list[str]:
     return [str(row.values[number]) for row in chosen]
 
 
+def columns(kind: str, fields: Mapping[str, str | None]) -> tuple[str, dict[str, Any]]:
+    """The table, and what people set of an account, by column."""
+    if kind != "account":
+        raise ValueError(f"people set fields of accounts here, not of {kind}")
+    return TABLES[kind][0], {_FIELDS[kind][name]: value for name, value in fields.items()}
+
+
 def enters(twin: "DynamicsTwin", kind: str, customer: str) -> str:
     """What Sam enters: an account, or an order or an opportunity with a line of a product that is sold here."""
     env, table = twin.env, TABLES[kind][0]

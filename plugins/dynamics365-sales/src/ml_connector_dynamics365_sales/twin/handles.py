@@ -107,6 +107,17 @@ class DynamicsTwin(Dataverse):
         """Sam gives the order another status reason, by its number over there."""
         fill.moves(self, kind, number, stage)
 
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """Sam sets fields of an account, or enters one with record ""; returns its id."""
+        table, columns = fill.columns(kind, fields)
+        if not record:
+            return self.insert_as_person(table, **columns)
+        self.edit_as_person(table, record, **columns)
+        return record
+
+    def newcomers(self) -> Mapping[str, object]:
+        return {}
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(business number, canonical field path → value) of every record of the kind."""
         return fill.facts(self.env, kind)

@@ -246,6 +246,16 @@ class IfsTwin:
             change(self._db, row, random)
         return [str(row.key[0]) for row in chosen]
 
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """A person sets fields of a customer, or enters one with record ""; returns its number."""
+        if kind != "account":
+            raise ValueError(f"people set fields of accounts here, not of {kind}")
+        return fill.sets(self._db, record, fields)
+
+    def newcomers(self) -> Mapping[str, object]:
+        """IFS takes no customer without a country."""
+        return {"entities": {"account": {"create_defaults": {"Country": "Sweden", "CountryCode": "SE"}}}}
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         return facts.OF[kind](self._db)
 

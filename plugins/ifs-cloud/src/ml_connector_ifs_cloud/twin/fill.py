@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-from ml_connector_ifs_cloud.twin.business import COMPANY, SALES_PARTS
+from ml_connector_ifs_cloud.twin.business import COMPANY, SALES_PARTS, number_comm_method, number_customer
 from ml_connector_ifs_cloud.twin.schema import Value
 from ml_connector_ifs_cloud.twin.tables import Database, Row
 
@@ -205,6 +205,35 @@ def edit_customer(db: Database, row: Row, random: Random) -> None:
     if not changes or random.random() < 0.3:
         changes["AssociationNo"] = _other(row.values.get("AssociationNo"), lambda: f"ED{random.randrange(10**8, 10**9)}")
     db.update(db.model.types["CustomerInfo"], row, changes)
+
+
+def sets(db: Database, number: str, fields: Mapping[str, str | None]) -> str:
+    """What a person sets of a customer: its name and the ways to reach it. Without a number a new one is entered."""
+    customer, method = db.model.types["CustomerInfo"], db.model.types["CommMethod"]
+    row = db.get("CustomerInfo", number) if number else None
+    if row is None:
+        created: dict[str, Value] = {
+            "Name": fields["name"], "Country": "Sweden", "CountryCode": "SE", "CreationDate": db.stamp()[:10],
+            "CustomerCategory": "Customer",
+        }  # fmt: skip
+        number_customer(db, created)
+        row = db.insert(customer, created)
+    elif "name" in fields:
+        db.update(customer, row, {"Name": fields["name"]})
+    for name in METHODS.keys() & fields.keys():
+        held = [each for each in db.children(customer, row, "CommunicationMethods") if each.values["MethodId"] == METHODS[name]]
+        shown = min(held, key=lambda each: (not each.values.get("MethodDefault"), each.key[2]), default=None)
+        if shown is not None and fields[name] is not None:
+            db.update(method, shown, {"Value": fields[name]})
+        elif shown is not None:
+            db.delete(method, shown)
+        elif fields[name] is not None:
+            added: dict[str, Value] = {
+                "Identity": row.key[0], "MethodId": METHODS[name], "Value": fields[name], "MethodDefault": True,
+            }  # fmt: skip
+            number_comm_method(db, added)
+            db.insert(method, added)
+    return str(row.key[0])
 
 
 def edit_order(db: Database, row: Row, random: Random) -> None:

@@ -111,6 +111,15 @@ def moves(company: Company, kind: str, key: str, stage: str) -> None:
     company.change(plural, row["id"], {"stage_id": own}, PERSON, "app")
 
 
+def named(company: Company, kind: str, fields: Mapping[str, str | None]) -> tuple[str, Row, Row]:
+    """The plural, and what people set of an organization: its own fields, and custom ones by the names that people see."""
+    if kind != "account":
+        raise ValueError(f"people set fields of accounts here, not of {kind}")
+    shown = {ours: theirs for theirs, ours in CANONICAL.items()}
+    custom = {shown[name]: value for name, value in fields.items() if name in shown}
+    return PLURALS[kind], {name: value for name, value in fields.items() if name not in shown}, custom
+
+
 def _edits(company: Company, random: Random, kind: str, row: Row) -> Row:
     if kind == "account":
         return random.choice([{"website": f"https://www.new-{random.randint(1, 9999)}.com"}, {"address": _address(random)}])

@@ -120,6 +120,17 @@ class PipedriveTwin(PipedriveServer):
         """A person drags the deal with this ERP key to a stage of its pipeline."""
         fill.moves(self.company, kind, number, stage)
 
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """A person sets fields of an organization, or enters one with record ""; returns its id."""
+        plural, own, custom = fill.named(self.company, kind, fields)
+        if not record:
+            return self.enter(plural, custom=custom, **own)
+        self.change(plural, record, custom=custom, **own)
+        return record
+
+    def newcomers(self) -> Mapping[str, object]:
+        return {}
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(ERP key, or the name where none is set, canonical field path → value) of every record of the kind."""
         return fill.facts(self.company, kind)

@@ -177,6 +177,13 @@ def moves(org: Org, kind: str, wanted: str, stage: str) -> None:
     org.change(table, one, {"Stage" if kind == "deal" else "Status": stage}, {}, org.person.id)
 
 
+def named(kind: str, fields: Mapping[str, str | None]) -> tuple[str, Row]:
+    """The module, and what people set of an account, by API name."""
+    if kind != "account":
+        raise ValueError(f"people set fields of accounts here, not of {kind}")
+    return MODULES[kind], {_ACCOUNT[name]: value for name, value in fields.items()}
+
+
 def key_field(table: Table) -> Field | None:
     """The field that carries the ERP's key: the custom one that is external or unique."""
     return next((field for field in table.module.fields.values() if field.custom and field.distinct), None)

@@ -157,6 +157,17 @@ class ZohoTwin(ZohoServer):
         fill.moves(self.org, kind, number, stage)
         self.watch.flush()
 
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """Sam sets fields of an account, or enters one with record ""; returns its id."""
+        module, named = fill.named(kind, fields)
+        if not record:
+            return self.insert_as_person(module, **named)
+        self.edit_as_person(module, record, **named)
+        return record
+
+    def newcomers(self) -> Mapping[str, object]:
+        return {}
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(ERP key, or the name where none is set, canonical field path → value) of every record of the kind."""
         return fill.facts(self.org, kind)
