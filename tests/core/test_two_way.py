@@ -217,6 +217,36 @@ async def test_a_lost_answer_is_looked_up_on_either_side_and_nothing_is_doubled(
     await engine.quiet()
 
 
+class Died(BaseException):
+    """The process is no more."""
+
+
+async def test_of_a_write_cut_off_halfway_only_the_half_that_landed_is_told_as_written(style: str) -> None:
+    """Where phone and website stand beside the record, each is a call of its own, and neither moves the record's version."""
+    engine = await Parties(style).settled()
+    engine.edit_there(phone="+46 8 2", website="https://acme.example")
+    sink, rows = engine.left.sinks["account"], engine.erp.rows
+    whole = sink.write
+
+    async def half(writes: Any) -> Any:
+        row = rows[engine.here_id]
+        rows[row.id] = msgspec.structs.replace(row, entity=msgspec.structs.replace(row.entity, phone="+46 8 2"))
+        raise Died
+
+    sink.write = half  # type: ignore[method-assign]
+    with pytest.raises(BaseException, check=lambda error: isinstance(error, Died | BaseExceptionGroup)):
+        await engine.go()
+    sink.write = whole  # type: ignore[method-assign]
+    engine.clock_on(4000)
+    await engine.go()
+    assert (engine.here().phone, engine.here().website) == ("+46 8 2", "https://acme.example")
+    told = [
+        [change.field for change in entry.changes]
+        for entry in await engine.audit(lambda entry: entry.action == "updated" and entry.side == "left")
+    ]
+    assert told == [["phone"], ["website"]]
+
+
 async def test_two_filled_systems_are_matched_by_key_and_the_rest_waits_for_a_person(style: str) -> None:
     engine = Parties(style)
     engine.erp.put(customer("C-1", industry="Ships", phone=None))

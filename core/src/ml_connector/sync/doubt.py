@@ -99,8 +99,10 @@ class Doubts:
         """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
         version, sent = self._way.far_end(link).version, self._sent(intent)
         if version is not None and stands.record.version == version:
-            if self._stands(intent, sent, stands):  # seen already when the other side was read, and still to be told
-                self._tell(intent, link, batch)
+            # Seen already when the other side was read, or moves no version over there; and still to be told. Where a write takes
+            # several calls, only some may have been made: the rest is decided anew, and told when it lands.
+            if landed := self._standing(intent, sent, stands):
+                self._tell(intent, link, batch, landed)
             return
         before = _base(self._flow.target, link, self._way.far)
         if stands.record.by_us or content.stands(sent, before, stands.entity):
@@ -108,13 +110,14 @@ class Doubts:
         else:  # somebody has been there, and what we sent may have stood there before
             batch.audit.append(self._entry(intent, link, "noted", UNSEEN, _changes(intent)))
 
-    def _stands(self, intent: Intent, sent: Entity, stands: There) -> bool:
-        """Whether what was sent stands there, and by the intent's own word did not before."""
-        return any(
-            change.old is not UNSET
+    def _standing(self, intent: Intent, sent: Entity, stands: There) -> tuple[Change, ...]:
+        """What was sent and stands there, and by the intent's own word did not before."""
+        return tuple(
+            change
+            for change in _changes(intent)
+            if change.old is not UNSET
             and content.akin(content.value_at(sent, change.field), content.value_at(stands.entity, change.field))
             and change.old != content.told(content.value_at(stands.entity, change.field), change.field)
-            for change in _changes(intent)
         )
 
     def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
@@ -122,10 +125,11 @@ class Doubts:
         batch.links.append(link)
         self._tell(intent, link, batch)
 
-    def _tell(self, intent: Intent, link: Link, batch: Settlement) -> None:
+    def _tell(self, intent: Intent, link: Link, batch: Settlement, changes: tuple[Change, ...] | None = None) -> None:
         tally(self._run.counts, "read")
         tally(self._run.counts, "written")
-        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, _changes(intent)))
+        told = _changes(intent) if changes is None else changes
+        batch.audit.append(self._entry(intent, link, _ACTIONS[intent.deed], REASON, told))
 
     def _entry(self, intent: Intent, link: Link, action: Action, reason: str, changes: tuple[Change, ...]) -> AuditEntry:
         return AuditEntry(
