@@ -8,7 +8,7 @@ import pytest
 
 from ml_connector.domain import Account, Address, Contact, Extra, Money, Product, Ref
 from ml_connector.errors import AuthRejected, ContractBroken, Unavailable
-from ml_connector.ports.sink import Conflict, Create, Key, Rejected, Remove, Update, Written
+from ml_connector.ports.sink import Conflict, Create, Key, Rejected, Remove, Unknown, Update, Written
 from ml_connector.twin import Fault
 
 
@@ -293,6 +293,18 @@ async def test_lost_answers_in_a_row_are_an_outage_and_no_more_than_that(dynamic
     world.twin.faults.add(Fault("lost_before", path="EntityDefinitions", times=99))
     with pytest.raises(Unavailable):
         await world.write("account", *creates(1))
+
+
+async def test_a_create_whose_answer_is_lost_is_not_told_as_a_record_that_somebody_else_had_entered(
+    dynamics: Callable[..., Any],
+) -> None:
+    """Sent again by itself, the upsert would find its own work and say that nothing was created."""
+    world = dynamics()
+    await world.connection.sinks["account"].accepts()
+    world.twin.faults.add(Fault("lost_after", method="POST"))
+    [outcome] = await world.write("account", *creates(1))
+    assert isinstance(outcome, Unknown)
+    assert len(world.twin.records("account")) == 1
 
 
 async def test_an_environment_without_the_unit_group_refuses_products_one_by_one(dynamics: Callable[..., Any]) -> None:

@@ -121,10 +121,8 @@ class DynamicsSink:
             if not job.body:
                 job.outcome = Written(id=job.id or "", version=job.version, warnings=tuple(job.warnings))
         await asyncio.gather(
-            *self._sends(
-                plan, [*upserts, *(job for job in unseen if job.outcome is None)], self._create_request, repeatable=True
-            ),
-            *self._sends(plan, [job for job in updates if job.outcome is None], self._update_request, repeatable=False),
+            *self._sends(plan, [*upserts, *(job for job in unseen if job.outcome is None)], self._create_request),
+            *self._sends(plan, [job for job in updates if job.outcome is None], self._update_request),
         )
         await self._follow_up(plan, creates)
         await tell_conflicts(self._api, plan, jobs)
@@ -149,17 +147,16 @@ class DynamicsSink:
         return self._api.operation("PATCH", target, job.body, match=job.version or "*", select=(plan.id, "modifiedon"))
 
     def _sends(
-        self, plan: Plan, jobs: Sequence[Job], request: Callable[[Plan, Job], Request], *, repeatable: bool
+        self, plan: Plan, jobs: Sequence[Job], request: Callable[[Plan, Job], Request]
     ) -> Iterator[Coroutine[None, None, None]]:
         width = self._settings.batch
         for start in range(0, len(jobs), width):
-            yield self._send(plan, jobs[start : start + width], request, repeatable=repeatable)
+            yield self._send(plan, jobs[start : start + width], request)
 
-    async def _send(
-        self, plan: Plan, jobs: Sequence[Job], request: Callable[[Plan, Job], Request], *, repeatable: bool
-    ) -> None:
+    async def _send(self, plan: Plan, jobs: Sequence[Job], request: Callable[[Plan, Job], Request]) -> None:
+        """Never twice by itself, although an upsert may be: the second answer would say that nothing was created."""
         try:
-            told = await self._api.batch([request(plan, job) for job in jobs], repeatable=repeatable)
+            told = await self._api.batch([request(plan, job) for job in jobs])
         except STOPS as error:
             for job in jobs:
                 job.failed(error)
