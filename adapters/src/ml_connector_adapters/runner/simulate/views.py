@@ -14,7 +14,7 @@ from ml_connector_adapters.runner.simulate.script import BOTH, Script
 SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "account": ("name", "phone", "fax", "website", "billing.", "shipping."),
     "deal": ("amount", "stage", "account", "closing_on"),
-    "order": ("account", "wanted_on"),
+    "order": ("account", "wanted_on", "description"),
 }
 """What is compared of a record on the written side, besides what the recipe sets: what flows write by themselves."""
 UNJUDGED: Final = ("status",)
