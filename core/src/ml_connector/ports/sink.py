@@ -88,6 +88,7 @@ class SinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     batch: int  # most writes per call of ``write``
     parallel: int  # most calls of ``write`` at once
     find_by_key: bool = True  # False: a create whose answer was lost cannot be looked up (documented window)
+    in_steps: bool = False  # a write takes several calls, so that one that was cut off may stand in part
     credits: int | None = None  # of the vendor's, that ``per`` writes of one call cost; None: it counts none
     per: int = 1
 

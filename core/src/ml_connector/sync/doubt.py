@@ -4,8 +4,8 @@ Nothing is written here. What did not land is decided anew when its record is re
 past it.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -99,8 +99,8 @@ class Doubts:
         """An update or a removal: it landed if the record moved, and the vendor says by us, or to what was sent."""
         version, sent = self._way.far_end(link).version, self._sent(intent)
         if version is not None and stands.record.version == version:
-            # Seen already when the other side was read, or moves no version over there; and still to be told. Where a write takes
-            # several calls, only some may have been made: the rest is decided anew, and told when it lands.
+            # Seen already when the other side was read, or it moves no version over there; and still to be told. Where a write
+            # takes several calls, only some may have been made: the rest is decided anew, and told when it lands.
             if landed := self._standing(intent, sent, stands):
                 self._tell(intent, link, batch, landed)
             return
@@ -121,9 +121,21 @@ class Doubts:
         )
 
     def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
-        link = landed(self._rules, intent, link, stands)
+        lacking = self._lacking(intent, stands)
+        link = landed(self._rules, intent, link, stands, lacking=lacking)
         batch.links.append(link)
-        self._tell(intent, link, batch)
+        self._tell(intent, link, batch, tuple(change for change in _changes(intent) if change.field not in lacking))
+
+    def _lacking(self, intent: Intent, stands: There) -> set[str]:
+        """What was sent and is empty over there, where a write takes several calls: it was cut off before that one.
+
+        Nobody cleared it, as far as can be told. It is not agreed, so that it is decided and written anew.
+        """
+        if not self._sink.limits.in_steps:
+            return set()
+        sent = self._sent(intent)
+        paths = [*content.fine(sent), *content.changed_fields(sent, None)]
+        return {path for path in paths if _lacks(content.value_at(sent, path), content.value_at(stands.entity, path))}
 
     def _tell(self, intent: Intent, link: Link, batch: Settlement, changes: tuple[Change, ...] | None = None) -> None:
         tally(self._run.counts, "read")
@@ -164,8 +176,13 @@ class Doubts:
         return msgspec.structs.replace(link, standing="conflicted", trouble=trouble)
 
 
-def landed(rules: Rules, intent: Intent, link: Link, stands: There) -> Link:
-    """The link after a write that landed unheard. It is due: what happened on both sides since is for the pipeline to see.
+def _lacks(ours: Any, theirs: Any) -> bool:
+    return theirs is not UNSET and content.is_empty(theirs) and not content.is_empty(ours)
+
+
+def landed(rules: Rules, intent: Intent, link: Link, stands: There, *, lacking: Collection[str] = ()) -> Link:
+    """The link after a write that landed unheard, but for what is ``lacking``. It is due: what happened on both sides since is
+    for the pipeline to see.
 
     Unless the vendor says that the last hand was ours, the version that stands is somebody's edit, which is still to be seen.
     """
@@ -176,6 +193,8 @@ def landed(rules: Rules, intent: Intent, link: Link, stands: There) -> Link:
     kind = way.flow.target
     sent = content.decode(kind, intent.sent or b"{}")
     spelt = content.spelling(sent, stands.entity, by_us=record.by_us)
+    if lacking:
+        sent = content.only(sent, [path for path in content.fine(sent) if path not in lacking])
     paths = content.changed_fields(sent, None)
     values = {path: content.value_at(sent, path) for path in paths}
     theirs = {path: content.value_at(spelt if content.tells(spelt, path) else sent, path) for path in paths}

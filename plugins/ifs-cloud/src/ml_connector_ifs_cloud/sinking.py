@@ -97,7 +97,7 @@ class IfsSink(ABC, Generic[S, H]):
     @property
     def limits(self) -> SinkLimits:
         """One record takes several dependent calls, so that there is nothing to batch; the limiter paces those in parallel."""
-        return SinkLimits(batch=1, parallel=self.api.settings.limits.concurrency)
+        return SinkLimits(batch=1, parallel=self.api.settings.limits.concurrency, in_steps=True)
 
     @abstractmethod
     async def accepts(self) -> frozenset[str]: ...

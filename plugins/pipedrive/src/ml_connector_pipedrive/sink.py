@@ -60,7 +60,7 @@ class PipedriveSink:
 
     @property
     def limits(self) -> SinkLimits:
-        return SinkLimits(batch=BATCH, parallel=self._settings.limits.concurrency, credits=6)
+        return SinkLimits(batch=BATCH, parallel=self._settings.limits.concurrency, in_steps=self._lines is not None, credits=6)
 
     async def accepts(self) -> frozenset[str]:
         """What the mapping knows and the company has fields for."""
