@@ -8,7 +8,7 @@ from engine import Engine, customer
 
 from ml_connector.domain import Account, Address, Extra
 from ml_connector.flows import Flow
-from ml_connector.ports.sink import Rejected
+from ml_connector.ports.sink import Rejected, Unknown
 from ml_connector.testing.connection import MemorySink
 from ml_connector.use_cases.replay import replay
 
@@ -278,6 +278,51 @@ async def test_what_a_create_that_was_cut_off_did_not_bring_is_brought_and_not_t
         assert (beta.phone, beta.website) == ("+46 8 2", "https://beta.example")
     [made] = await engine.audit(lambda entry: entry.action == "created" and entry.side == "left")
     assert "website" not in {change.field for change in made.changes}
+    await engine.quiet()
+
+
+async def test_an_edit_made_after_half_of_an_earlier_one_had_landed_is_newer_than_that_half(style: str) -> None:
+    engine = await Parties(style).settled()
+    engine.edit_there(name="Acme AB", website="https://acme.example")
+    sink = engine.left.sinks["account"]
+    whole = sink.write
+
+    async def half(writes: Any) -> Any:
+        engine.erp.store(msgspec.structs.replace(engine.here(), name="Acme AB"), by_us=False, over=engine.here_id)
+        raise Died
+
+    sink.write = half  # type: ignore[method-assign]
+    assert isinstance(sink, MemorySink)
+    sink._limits = msgspec.structs.replace(sink.limits, in_steps=True)
+    await _until_death(engine)
+    sink.write = whole  # type: ignore[method-assign]
+    engine.clock_on(4000)
+    engine.edit_there(name="Acme Holding")
+    await engine.go()
+    assert (engine.here().name, engine.over_there().name) == ("Acme Holding", "Acme Holding")
+    assert engine.here().website == "https://acme.example"
+    await engine.quiet()
+
+
+async def test_a_create_that_half_failed_is_told_as_created_and_what_is_brought_afterwards_as_updated(style: str) -> None:
+    engine = await Parties(style).settled()
+    engine.crm.put(customer("C-200", phone="+46 8 2", website="https://beta.example"))
+    sink = engine.left.sinks["account"]
+    whole, first = sink.write, iter([None])
+
+    async def half(writes: Any) -> Any:
+        for _ in first:
+            engine.erp.store(customer("C-200", phone="+46 8 2", website=None), by_us=False)
+            return [Unknown(reason="the record was written, what follows was not")]
+        return await whole(writes)
+
+    sink.write = half  # type: ignore[method-assign]
+    await engine.go()
+    told = [
+        (entry.action, [change.field for change in entry.changes if change.field in ("phone", "website")])
+        for entry in await engine.audit(lambda entry: entry.side == "left")
+    ]
+    assert told == [("created", ["phone"]), ("updated", ["website"])]
     await engine.quiet()
 
 

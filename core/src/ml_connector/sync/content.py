@@ -175,6 +175,16 @@ def stands(sent: Entity, before: Entity | None, there: Entity) -> bool:
     )
 
 
+def came(sent: Entity, paths: Iterable[str], before: Entity | None, there: Entity) -> tuple[str, ...]:
+    """Of the paths that were sent, those whose values stand there and did not before."""
+    was = type(sent)() if before is None else before
+    return tuple(
+        path
+        for path in paths
+        if akin(value_at(sent, path), value_at(there, path)) and not alike(value_at(was, path), value_at(there, path))
+    )
+
+
 def akin(ours: Any, theirs: Any) -> bool:
     """Alike, or what a vendor may have made of ours: cut short, in another case."""
     if alike(ours, theirs):

@@ -77,10 +77,13 @@ class Doubts:
             batch.links.append(self._ambiguous(link, records))
         elif records and (stands := there.get(records[0].id)) is not None:
             sent = self._sent(intent)
-            if stands.record.by_us or any(
-                content.akin(content.value_at(sent, path), content.value_at(stands.entity, path))
-                for path in content.fine(sent)
-                if path != intent.field
+            besides = [path for path in content.fine(sent) if path != intent.field]
+            filled = [path for path in besides if not content.is_empty(content.value_at(sent, path))]
+            begun = bool(filled) and self._lacking(intent, stands).issuperset(filled)  # cut off behind the first call
+            if (
+                stands.record.by_us
+                or begun
+                or any(content.akin(content.value_at(sent, path), content.value_at(stands.entity, path)) for path in besides)
             ):
                 self._landed(intent, link, stands, batch)
             else:  # perhaps somebody else's, with the same key: compared like any other that was found by it
@@ -107,6 +110,11 @@ class Doubts:
         before = _base(self._flow.target, link, self._way.far)
         if stands.record.by_us or content.stands(sent, before, stands.entity):
             self._landed(intent, link, stands, batch)
+        elif self._sink.limits.in_steps and (came := content.came(sent, content.fine(sent), before, stands.entity)):
+            rest = {*_paths(sent)} - {*came}
+            self._landed(intent, link, stands, batch, lacking=rest)
+            unseen = tuple(change for change in _changes(intent) if change.field in rest)
+            batch.audit.append(self._entry(intent, link, "noted", UNSEEN, unseen))
         else:  # somebody has been there, and what we sent may have stood there before
             batch.audit.append(self._entry(intent, link, "noted", UNSEEN, _changes(intent)))
 
@@ -120,8 +128,10 @@ class Doubts:
             and change.old != content.told(content.value_at(stands.entity, change.field), change.field)
         )
 
-    def _landed(self, intent: Intent, link: Link, stands: There, batch: Settlement) -> None:
-        lacking = self._lacking(intent, stands)
+    def _landed(
+        self, intent: Intent, link: Link, stands: There, batch: Settlement, *, lacking: Collection[str] | None = None
+    ) -> None:
+        lacking = self._lacking(intent, stands) if lacking is None else lacking
         link = landed(self._rules, intent, link, stands, lacking=lacking)
         batch.links.append(link)
         self._tell(intent, link, batch, tuple(change for change in _changes(intent) if change.field not in lacking))
@@ -134,8 +144,7 @@ class Doubts:
         if not self._sink.limits.in_steps:
             return set()
         sent = self._sent(intent)
-        paths = [*content.fine(sent), *content.changed_fields(sent, None)]
-        return {path for path in paths if _lacks(content.value_at(sent, path), content.value_at(stands.entity, path))}
+        return {path for path in _paths(sent) if _lacks(content.value_at(sent, path), content.value_at(stands.entity, path))}
 
     def _tell(self, intent: Intent, link: Link, batch: Settlement, changes: tuple[Change, ...] | None = None) -> None:
         tally(self._run.counts, "read")
@@ -174,6 +183,11 @@ class Doubts:
             since=self._clock.now(),
         )
         return msgspec.structs.replace(link, standing="conflicted", trouble=trouble)
+
+
+def _paths(sent: Entity) -> list[str]:
+    """Fields, and the parts of addresses among them: an intent's changes name the one or the other."""
+    return list(dict.fromkeys((*content.fine(sent), *content.changed_fields(sent, None))))
 
 
 def _lacks(ours: Any, theirs: Any) -> bool:

@@ -155,11 +155,13 @@ class TwoWay:
         ours = job.merging.merged.entity
         landed = landed and there.moved(job.there)
         spelt = there.ours(job.there)
-        came = content.stands(content.only(ours, paths), job.before if job.names else None, there.entity)
+        before = job.before if job.names else None
+        whole = spelt or content.stands(content.only(ours, paths), before, there.entity)
+        came = paths if whole else content.came(ours, paths, before, there.entity)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
-        if landed and (came or spelt):
-            job.tell(action, rule, sent)
-            self._agree(job, job.merging, paths, content.spelling(content.only(ours, paths), there.entity, by_us=spelt))
+        if landed and came:  # perhaps not all of it, where a write takes several calls: the rest is merged and written anew
+            job.tell(action, rule, sent if whole else [change for change in sent if change.field in came])
+            self._agree(job, job.merging, came, content.spelling(content.only(ours, came), there.entity, by_us=spelt))
         self._merge(job, job.merging.near.now, job.merging.names, there)
         job.rule = job.rule or rule
         if not job.names:
