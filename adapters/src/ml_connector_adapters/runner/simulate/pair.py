@@ -57,6 +57,7 @@ class Row(NamedTuple):
     number: str
     fields: dict[str, Any]
     besides: dict[str, Any]  # what the system works out of other fields: compared in the end, and nobody's deed
+    facts: Mapping[str, object]  # all that the twin told
 
 
 class TwinPair:
@@ -76,7 +77,8 @@ class TwinPair:
         self._views = Views(script)
         self._names: dict[Side, str] = {"left": self.flows[0].left, "right": self.flows[0].right}
         self._tokens: dict[Side, MemoryTokens] = {"left": MemoryTokens(), "right": MemoryTokens()}
-        self._edited: dict[Side, datetime] = {}
+        self._edited: dict[Side, datetime] = {}  # when a person last did something there
+        self._written: dict[Side, datetime] = {}  # when a process last did
         self._seen: dict[Side, dict[tuple[Kind, RemoteId], Row]] = {"left": {}, "right": {}}
         self._entered: dict[str, tuple[Side, RemoteId]] = {}  # by the name under which the story knows it
         self._drawn = 0
@@ -84,7 +86,7 @@ class TwinPair:
         for twin in self.twins.values():
             twin.clock.follow(VirtualClock().now)
         play(self._prepare())
-        self._known = [number for (kind, _), (number, _, _) in self._seen["left"].items() if kind == "account"]
+        self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
 
     async def _prepare(self) -> None:
         """What ``ping --fix`` does once."""
@@ -176,8 +178,8 @@ class TwinPair:
     def _person(self, side: Side, acts: Callable[[Twin], object]) -> bool:
         """Vendors' times know whole seconds: an edit in the second of our own write is one that nobody can tell from it."""
         now = VirtualClock().now()
-        ours = [deed.at for deed in self.deeds if deed.side == side and deed.author != PERSON]
-        if ours and now - ours[-1] < MOMENT:
+        ours = self._written.get(side)
+        if ours is not None and now - ours < MOMENT:
             return False
         acts(self.twins[side])
         self.note(side, PERSON)
@@ -242,12 +244,14 @@ class TwinPair:
             kind = flow.kind(side)
             for number, facts in self.twins[side].facts(kind):
                 if not flow.two_way or in_scope(kind, facts):
-                    shown = self._views.told(flow, side, number, facts)
-                    now[kind, str(facts.get("id", number))] = Row(number, shown, self._views.besides(flow, side, facts))
+                    shown, besides = self._views.told(flow, side, number, facts), self._views.besides(flow, side, facts)
+                    now[kind, str(facts.get("id", number))] = Row(number, shown, besides, facts)
         before, self._seen[side] = self._seen[side], now
         at = VirtualClock().now()
         for place, row in now.items():
             was = before.get(place)
+            if author != PERSON and (was is None or was.facts != row.facts):
+                self._written[side] = at
             if was is None or row.fields != was.fields:
                 self.deeds.append(
                     Deed(

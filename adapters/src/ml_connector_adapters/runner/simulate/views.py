@@ -44,9 +44,13 @@ class Views:
         if side == "left":
             return {"number": number, **facts}
         sets = self._set.get(flow.target, {})
-        custom = {path.removeprefix("extra."): path for path in sets}
+        custom = {_name(path.removeprefix("extra.")): path for path in sets}
         shown = {path: value for path, value in facts.items() if path.startswith(SHOWN[flow.target])}
-        return {"number": number, **shown, **{custom[name]: value for name, value in facts.items() if name in custom}}
+        return {
+            "number": number,
+            **shown,
+            **{custom[_name(name)]: value for name, value in facts.items() if _name(name) in custom},
+        }
 
     def besides(self, flow: Flow, side: Side, facts: Mapping[str, object]) -> dict[str, Any]:
         """Of an order that is kept as an order: how much of things was ordered. Amounts each system adds up in its own way."""
@@ -76,6 +80,11 @@ def habit(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
     return _cents(value) if isinstance(value, Decimal) else value
+
+
+def _name(field: str) -> str:
+    """A custom field's name as people and APIs spell it: "Customer reference", "Customer_Reference"."""
+    return field.replace(" ", "_").casefold()
 
 
 def _cents(value: Any) -> Decimal:
