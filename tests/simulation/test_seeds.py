@@ -79,3 +79,10 @@ def test_a_recipe_may_lack_orders_and_stages() -> None:
     for script in found:
         verdict = verdict_on(lambda random, script=script: Made(TwinPair("bare", script, random), [], HAZARDS), 1)
         assert verdict.broken == []
+
+
+def test_a_recipe_that_the_crms_plugin_ships_is_played_from_the_side_that_it_reads_first() -> None:
+    systems = discover().systems
+    assert scripts(RECIPE, systems["zoho-crm"], systems["ifs-cloud"])[0].systems == ("ifs-cloud", "zoho-crm")
+    with pytest.raises(ConfigError, match="no flow from ifs-cloud to zoho-crm can be played"):
+        scripts(f"{RECIPE}where = \"name != 'Acme'\"\n", systems["ifs-cloud"], systems["zoho-crm"])

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from ml_connector.domain import Kind
+from ml_connector.errors import ConfigError
 from ml_connector.system import SystemSpec
 from ml_connector.twin import Clerk, Twin
 from ml_connector_adapters.config import Workspace, load
@@ -52,12 +53,20 @@ class Script(msgspec.Struct, frozen=True):
 
 
 def scripts(recipe: str, erp: SystemSpec, crm: SystemSpec) -> Sequence[Script]:
-    """The recipe one way, and with accounts both ways if that can be played. Raises ConfigError when a twin is missing."""
+    """The recipe one way, and with accounts both ways if that can be played. The side that the first flow reads is the ERP.
+
+    Raises ConfigError when a twin is missing, or no flow can be played.
+    """
+    if _reads_first(tomllib.loads(recipe)) == crm.name:
+        erp, crm = crm, erp
     clerks = [twin for twin in (make_twin(erp.name), make_twin(crm.name)) if isinstance(twin, Clerk)]
     ways = [_one_way(tomllib.loads(recipe), erp, crm)]
     if len(clerks) == 2 and "account" in {*erp.writes} & {*crm.writes} & {*erp.reads} & {*crm.reads}:
         ways.append(_both_ways(tomllib.loads(recipe), erp, crm, clerks))
     systems = erp.name, crm.name
+    if not ways[0]["flows"]:
+        fix = f"Give the recipe a flow of {' or '.join(PLAYED)} that leaves nothing out by a where"
+        raise ConfigError(f"no flow from {erp.name} to {crm.name} can be played", fix=fix)
     return [
         Script(
             systems,
@@ -94,6 +103,13 @@ def _both_ways(data: Data, erp: SystemSpec, crm: SystemSpec, clerks: Sequence[Cl
             flow |= {"between": [left, right], "owner": left, "owners": {OURS: right}}
             flow |= {"entity": "account", "match": ["number", "name"], "fields": [*BOTH]}
     return data
+
+
+def _reads_first(data: Data) -> str:
+    """The system that the first flow reads, or the first of the two that it keeps alike."""
+    flow = next(iter(data["flows"].values()))
+    system: str = data["connections"][(flow.get("between") or [flow["from"]])[0]]["system"]
+    return system
 
 
 def _connection(data: Data, system: SystemSpec) -> str:
