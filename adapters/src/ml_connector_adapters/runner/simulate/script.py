@@ -33,6 +33,7 @@ BOTH: Final = ("name", "phone", "website")
 only those that it knows, so that what is refused would be the judge's guess."""
 OURS: Final = "phone"
 """The field that the CRM owns where both sides changed it; the ERP owns the others."""
+_FIX: Final = "Take a pair whose recipe carries accounts or orders of the ERP, all of them, to the CRM: ml-connector systems"
 URLS: Final = ("http://127.0.0.1:1", "http://127.0.0.1:2")
 
 
@@ -53,20 +54,20 @@ class Script(msgspec.Struct, frozen=True):
 
 
 def scripts(recipe: str, erp: SystemSpec, crm: SystemSpec) -> Sequence[Script]:
-    """The recipe one way, and with accounts both ways if that can be played. The side that the first flow reads is the ERP.
+    """The recipe one way, and with accounts both ways if that can be played.
 
-    Raises ConfigError when a twin is missing, or no flow can be played.
+    Raises ConfigError when a twin is missing, no flow can be played, or the CRM leads: its records have no numbers of their
+    own, by which the rules here tell them.
     """
-    if _reads_first(tomllib.loads(recipe)) == crm.name:
-        erp, crm = crm, erp
-    clerks = [twin for twin in (make_twin(erp.name), make_twin(crm.name)) if isinstance(twin, Clerk)]
-    ways = [_one_way(tomllib.loads(recipe), erp, crm)]
-    if len(clerks) == 2 and "account" in {*erp.writes} & {*crm.writes} & {*erp.reads} & {*crm.reads}:
-        ways.append(_both_ways(tomllib.loads(recipe), erp, crm, clerks))
-    systems = erp.name, crm.name
+    data, systems = tomllib.loads(recipe), (erp.name, crm.name)
+    if data["connections"][_ends(data)[0]]["system"] != erp.name:
+        raise ConfigError(f"{erp.name}:{crm.name} cannot be simulated: its first flow reads {crm.name}", fix=_FIX)
+    ways = [_one_way(data)]
     if not ways[0]["flows"]:
-        fix = f"Give the recipe a flow of {' or '.join(PLAYED)} that leaves nothing out by a where"
-        raise ConfigError(f"no flow from {erp.name} to {crm.name} can be played", fix=fix)
+        raise ConfigError(f"{erp.name}:{crm.name} cannot be simulated: none of its flows can be judged", fix=_FIX)
+    clerks = [twin for twin in (make_twin(erp.name), make_twin(crm.name)) if isinstance(twin, Clerk)]
+    if len(clerks) == 2 and "account" in {*erp.writes} & {*crm.writes} & {*erp.reads} & {*crm.reads}:
+        ways.append(_both_ways(tomllib.loads(recipe), clerks))
     return [
         Script(
             systems,
@@ -78,8 +79,8 @@ def scripts(recipe: str, erp: SystemSpec, crm: SystemSpec) -> Sequence[Script]:
     ]
 
 
-def _one_way(data: Data, erp: SystemSpec, crm: SystemSpec) -> Data:
-    left, right = _connection(data, erp), _connection(data, crm)
+def _one_way(data: Data) -> Data:
+    left, right = _ends(data)
     kept: Data = {}
     for name, flow in data["flows"].items():
         ends = flow.get("between") or [flow["from"], flow["to"]]
@@ -91,10 +92,10 @@ def _one_way(data: Data, erp: SystemSpec, crm: SystemSpec) -> Data:
     return {**data, "flows": kept}
 
 
-def _both_ways(data: Data, erp: SystemSpec, crm: SystemSpec, clerks: Sequence[Clerk]) -> Data:
+def _both_ways(data: Data, clerks: Sequence[Clerk]) -> Data:
     """Without a number yet, a record is known by its name: nothing else is told on both sides of every one."""
-    data = _one_way(data, erp, crm)
-    left, right = _connection(data, erp), _connection(data, crm)
+    data = _one_way(data)
+    left, right = _ends(data)
     for name, clerk in zip((left, right), clerks, strict=True):
         data["connections"][name] = _merged(data["connections"][name], clerk.newcomers())
     for flow in data["flows"].values():
@@ -105,16 +106,11 @@ def _both_ways(data: Data, erp: SystemSpec, crm: SystemSpec, clerks: Sequence[Cl
     return data
 
 
-def _reads_first(data: Data) -> str:
-    """The system that the first flow reads, or the first of the two that it keeps alike."""
+def _ends(data: Data) -> tuple[str, str]:
+    """The connections of the first flow, which is read on the left: a recipe may have more than one to a system."""
     flow = next(iter(data["flows"].values()))
-    system: str = data["connections"][(flow.get("between") or [flow["from"]])[0]]["system"]
-    return system
-
-
-def _connection(data: Data, system: SystemSpec) -> str:
-    names: dict[str, str] = {connection["system"]: name for name, connection in data["connections"].items()}
-    return names[system.name]
+    left, right = flow.get("between") or (flow["from"], flow["to"])
+    return left, right
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Data:
