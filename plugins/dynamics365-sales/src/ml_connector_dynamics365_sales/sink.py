@@ -44,7 +44,7 @@ class DynamicsSink:
         """Batches as the settings say; records with lines go in fewer at once, because each takes several calls."""
         concurrency = self._settings.limits.concurrency
         if table_of(self._kind, self._settings).children is not None:
-            return SinkLimits(batch=DOCUMENTS, parallel=max(1, concurrency // 4))
+            return SinkLimits(batch=DOCUMENTS, parallel=max(1, concurrency // 4), in_steps=True)
         return SinkLimits(batch=self._settings.batch, parallel=concurrency)
 
     async def accepts(self) -> frozenset[str]:

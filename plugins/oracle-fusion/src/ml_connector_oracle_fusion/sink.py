@@ -39,7 +39,8 @@ class PartySink:
 
     @property
     def limits(self) -> SinkLimits:
-        return SinkLimits(batch=self._settings.batch_parts, parallel=self._settings.limits.write_concurrency)
+        more = self._provisioning is not None or self._rules is not None
+        return SinkLimits(batch=self._settings.batch_parts, parallel=self._settings.limits.write_concurrency, in_steps=more)
 
     async def accepts(self) -> frozenset[str]:
         return self.accepted

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
+from msgspec import structs
+
 from ml_connector import hookimpl
 from ml_connector.system import Connection, Host, SystemSpec
 from ml_connector.twin import Twin
@@ -17,9 +19,11 @@ def connect(settings: QadSettings, host: Host) -> Connection:
 
 
 def twin() -> Twin:
+    """An installation as recipes meet it: one that numbers the sales orders that come without a number."""
     from ml_connector_qad.twin import QadTwin
+    from ml_connector_qad.twin.installation import DEFAULT
 
-    return QadTwin()
+    return QadTwin(installation=structs.replace(DEFAULT, numbers=True))
 
 
 def recipes() -> Mapping[str, str]:

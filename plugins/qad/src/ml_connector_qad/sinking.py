@@ -80,7 +80,7 @@ class QadSink(ABC):
     @property
     def limits(self) -> SinkLimits:
         """One record a call and no two at once: no batch is proven, and writes of a domain are serial."""
-        return SinkLimits(batch=1, parallel=1)
+        return SinkLimits(batch=1, parallel=1, in_steps=True)
 
     async def accepts(self) -> frozenset[str]:
         heads = {path.partition(".")[0] for path in self.map.fields}

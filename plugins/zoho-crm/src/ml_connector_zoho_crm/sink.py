@@ -47,7 +47,8 @@ class ZohoSink:
     @property
     def limits(self) -> SinkLimits:
         """One batch more than Zoho may have at once: it is made ready meanwhile and waits for its turn at the limiter."""
-        return SinkLimits(batch=BATCH, parallel=self._settings.limits.heavy_concurrency + 1, credits=1, per=10)
+        beside = self._kind == "deal" and self._settings.order_lines == "sales_order"  # the deal, then its sales order
+        return SinkLimits(batch=BATCH, parallel=self._settings.limits.heavy_concurrency + 1, in_steps=beside, credits=1, per=10)
 
     async def accepts(self) -> frozenset[str]:
         """What the mapping knows and the organisation lets us write."""

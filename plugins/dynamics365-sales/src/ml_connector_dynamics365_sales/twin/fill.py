@@ -175,10 +175,10 @@ def columns(kind: str, fields: Mapping[str, str | None]) -> tuple[str, dict[str,
 
 
 def enters(twin: "DynamicsTwin", kind: str, customer: str) -> str:
-    """What Sam enters: an account, or an order or an opportunity with a line of a product that is sold here."""
+    """What Sam enters: an account with the number that it shall have in the ERP, or an order or an opportunity with a line."""
     env, table = twin.env, TABLES[kind][0]
     if kind == "account":
-        return twin.insert_as_person("account", name="Newcomer & Sons", telephone1="+47 22 100200")
+        return twin.insert_as_person("account", name="Newcomer & Sons", accountnumber="NEW001", telephone1="+47 22 100200")
     buyer = next(row.id for row in env.rows["account"].values() if row.values.get("accountnumber") == customer)
     unit = next(row.id for row in env.rows["uom"].values() if row.values.get("isschedulebaseuom"))
     soon = twin.clock.now() + timedelta(days=14)
