@@ -28,6 +28,7 @@ from ml_connector_oracle_fusion.twin import OracleTwin
 
 CRM = "/crmRestApi/resources/11.13.18.05"
 NO_LINES = "parties have none"
+REFERENCES = "a reference of one source system is one party's"
 NO_LINKS = "pages are asked for by time and id, never by link"
 NO_AMOUNTS = "a party has no amount; limits and balances are the customer account's"
 SILENT = "Oracle lists deletions under a code that only the pod knows"
@@ -53,6 +54,7 @@ class OracleAccounts(TwinStage):
     overrides: ClassVar[Mapping[str, object]] = {"page_size": 10, "keys_per_query": 10, "lag_s": 60}
     cannot: Mapping[Ability, str] = {
         "amounts": NO_AMOUNTS,
+        "doubles": REFERENCES,
         "foreign links": NO_LINKS,
         "lines": NO_LINES,
         "telling deletions": SILENT,

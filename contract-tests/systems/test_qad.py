@@ -28,6 +28,7 @@ from ml_connector_qad.twin import CLASSIC, DEFAULT, FLIPPED, Installation, QadTw
 
 BY_NUMBER = "QAD pages by number, never by links"
 NO_LINES = "only documents have lines"
+CODES = "a code is the record's own key in QAD"
 INSTALLATIONS = {"default": DEFAULT, "classic": CLASSIC, "flipped": FLIPPED}
 GL = {
     "currencyCode": "EUR",
@@ -89,7 +90,7 @@ class QadCustomers(QadStage):
     text_field = "addressName"
     reads = ("GET", "/api/")
     writes = ("POST", "/customerV2s")
-    cannot: Mapping[Ability, str] = {"foreign links": BY_NUMBER, "lines": NO_LINES}
+    cannot: Mapping[Ability, str] = {"doubles": CODES, "foreign links": BY_NUMBER, "lines": NO_LINES}
     entities: ClassVar[Mapping[str, Any]] = {
         "account": {
             "create_defaults": GL,
@@ -253,6 +254,10 @@ class QadOrders(QadDocuments):
     def number(self, n: int) -> str:
         return f"SO{n:04d}"
 
+    def order_number(self, n: int) -> str:
+        """What QAD knows the n-th order by."""
+        return self.number(n)
+
     def entity(self, n: int, **fields: Any) -> Any:
         told = {"customer": Ref("account", "C-100"), "currency": "EUR", "lines": self.lines("1")}
         return super().entity(n, **{**told, **fields})
@@ -261,8 +266,9 @@ class QadOrders(QadDocuments):
         return tuple(Line(key=key, sku="P-100", quantity=Decimal(2), unit_price=Decimal("12.50")) for key in keys)
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
-        number, price = self.number(n), amount if amount is not None else Decimal("12.50")
+        number, price = self.order_number(n), amount if amount is not None else Decimal("12.50")
         header = {"salesOrderNumber": number, "soldToCustomerCode": "C-100", "currencyCode": "EUR"}
+        header["customShort1"] = self.number(n)
         self.twin.put(self.path, **header, customShort0=text or self.title(n), orderDate=self.clock.now().date())
         line = {"itemCode": "P-100", "quantityOrdered": Decimal(1), "listPrice": price, "netPrice": price}
         self.twin.put_line(self.grid, number, **line)
@@ -274,6 +280,7 @@ class QadOrderWrites(QadOrders):
 
     cannot: Mapping[Ability, str] = {
         "amounts": "QAD computes the total from the lines",
+        "doubles": CODES,
         "removing": "no way to take a sales order out of use is known",
     }
 
@@ -281,6 +288,7 @@ class QadOrderWrites(QadOrders):
 class QadNumberedOrders(QadOrderWrites):
     """Sales orders that QAD numbers itself, known by what the other side calls them."""
 
+    cannot: Mapping[Ability, str] = {ability: why for ability, why in QadOrderWrites.cannot.items() if ability != "doubles"}
     entities: ClassVar[Mapping[str, Any]] = {
         **QadOrders.entities,
         "order": {**QadOrders.entities["order"], "numbers": "assigned"},
@@ -288,6 +296,9 @@ class QadNumberedOrders(QadOrderWrites):
 
     def make_twin(self, clock: TwinClock) -> QadTwin:
         return QadTwin(clock=clock, installation=structs.replace(self.installation, numbers=True))
+
+    def order_number(self, n: int) -> str:
+        return f"SO9{sum(1 for _ in self.twin.facts('order')):03d}"
 
     def key(self, n: int) -> Key:
         return Key("external_reference", self.number(n))
