@@ -115,7 +115,7 @@ async def test_a_first_load_is_told_in_calls_and_hours(
     """What the README says."""
     world = oracle(provision=provision, finance={"set_id": SET_ID})
     assert figures.writes(world.settings, 100_000) == calls
-    assert f"{calls:,} calls, {hours} hours" in of(await told(world, WRITES), "pace").what
+    assert f"{calls:,} calls, {hours} hours" in of(await told(world, WRITES), "account.first_load").what
     assert figures.reads(world.settings, 100_000) == 201
 
 
