@@ -73,8 +73,19 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     writes: Mapping[Kind, Writes] = {}
     spent: Callable[[Any], int] = lambda twin: 0
     counts: str = ""  # what the vendor counts beside calls
+    fills: Mapping[Kind, Callable[[Any, int], None]] = {}  # of kinds that the twin does not make up by itself
     shape: Callable[[Any], None] = lambda twin: None  # records as the figures assume them
     customer: Callable[[Any], str] = lambda twin: ""
+
+
+def zoho_orders(twin: Any, count: int) -> None:
+    """Sales orders with three lines each, which the twin does not make up by itself."""
+    buyer = twin.insert_as_person("Accounts", Account_Name="Acme")
+    product = twin.insert_as_person("Products", Product_Name="Valve", ERP_Item_No="P-1")
+    line = {"Product_Name": product, "Quantity": Decimal(2), "List_Price": Decimal(3)}
+    for n in range(count):
+        told = {"ERP_Order_No": f"SO-{n}", "Subject": f"Order {n}", "Account_Name": buyer}
+        twin.insert_as_person("Sales_Orders", **told, Ordered_Items=[dict(line) for _ in range(3)])
 
 
 def one_address(twin: Any) -> None:
@@ -111,7 +122,8 @@ CASES = {
     "zoho-crm": Case(
         twin="ZohoTwin",
         options={"erp_fields": True, "credits": 10**7},
-        reads={"account": "account", "deal": "account"},
+        reads={"account": "account", "deal": "account", "order": "order with lines"},
+        fills={"order": zoho_orders},
         writes={"account": accounts(phone="+46 8 555")},
         spent=lambda twin: twin.limits.used,
         counts="credits",
@@ -183,8 +195,11 @@ class Bench:
         self.connection = spec.connect(self.settings, host)
         self._before = 0
 
-    def fill(self, accounts: int, orders: int) -> None:
-        self.twin.fill(accounts, orders)
+    def fill(self, kind: Kind, count: int) -> None:
+        if kind in self.case.fills:
+            self.case.fills[kind](self.twin, count)
+        else:
+            self.twin.fill(count, 0 if kind == "account" else count)
         self.case.shape(self.twin)
         self.pass_time(hours=3)
 
@@ -203,7 +218,7 @@ class Bench:
 async def read(bench: Bench, kind: Kind, records: int, changed: int) -> Measured:
     """What finding and reading the changed records takes."""
     source: Any = bench.connection.sources[kind]
-    bench.fill(records, records if kind != "account" else 0)
+    bench.fill(kind, records)
     if isinstance(source, Feed):
         cursor = [page.cursor async for page in source.changed_since(None)][-1]
         bench.pass_time(hours=3)
@@ -228,7 +243,7 @@ async def write(bench: Bench, kind: Kind, present: int, count: int) -> tuple[Mea
     One of those present is written before anything counts: countries, sets and columns are asked for once.
     """
     sink, case = bench.connection.sinks[kind], bench.case.writes[kind]
-    bench.fill(present - 1, 0)
+    bench.fill("account", present - 1)
     customer = bench.case.customer(bench.twin)
     await sink.accepts()
     numbers = [case.number.format(n=n) for n in range(90_000, 90_000 + count + 1)]

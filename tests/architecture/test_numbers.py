@@ -70,11 +70,16 @@ async def test_ifs_is_asked_as_often_as_the_numbers_say(kind: Any) -> None:
     assert changed.calls == figures.updates(kind, CHANGED, lines=figures.lined(settings, kind))
 
 
-async def test_zoho_is_asked_as_often_as_the_numbers_say() -> None:
-    for changed in (CHANGED, 3 * CHANGED):  # in one query, in two
-        made = Bench("zoho-crm")
-        told = await read(made, "account", RECORDS, changed)
-        assert (told.calls, told.spent) == made.figures.changed(made.settings, "account", changed)
+@pytest.mark.parametrize("kind", ["account", "order"])
+@pytest.mark.parametrize("changed", [CHANGED, 3 * CHANGED])
+async def test_zoho_is_asked_as_often_as_the_numbers_say(kind: Any, changed: int) -> None:
+    """Changes that are told by one query, and by two."""
+    made = Bench("zoho-crm")
+    told = await read(made, kind, RECORDS, changed)
+    assert (told.calls, told.spent, told.records) == (*made.figures.changed(made.settings, kind, changed), changed)
+
+
+async def test_what_is_written_to_zoho_takes_the_calls_and_credits_of_the_numbers() -> None:
     made = Bench("zoho-crm")
     new, later = await write(made, "account", RECORDS, 2 * CHANGED)
     assert (new.calls, new.spent) == made.figures.creates(2 * CHANGED)
@@ -105,3 +110,19 @@ async def test_what_is_written_to_pipedrive_takes_the_calls_and_tokens_of_the_nu
     new, changed = await write(made, "account", RECORDS, CHANGED)
     assert (new.calls, new.spent) == made.figures.creates(made.settings, CHANGED, RECORDS)
     assert (changed.calls, changed.spent) == made.figures.updates(CHANGED)
+
+
+@pytest.mark.parametrize("system", [*SYSTEMS, "qad", "oracle-fusion"])
+def test_the_overview_of_all_systems_repeats_what_the_figures_say(system: str) -> None:
+    made = bench(system)
+    told = made.figures.per_thousand(made.settings)
+    names = {"customers": "account", "accounts": "account", "organizations": "account", "deals": "deal", "orders": "order"}
+    found = re.findall(rf"^\| {system}, (\w+).*?\| (.*) \|$", (ROOT / "bench/README.md").read_text(), re.MULTILINE)
+    assert found
+    for word, cells in found:
+        kind = names[word] + (" with lines" if (system, word) == ("zoho-crm", "orders") else "")
+        shown = [cell.strip() for cell in cells.split("|")]
+        for place, what in enumerate(("changed of 5,000 read", "new written", "changed written")):
+            pair = told.get(f"{kind}, 1,000 {what}")
+            if pair is not None:
+                assert shown[2 * place : 2 * place + 2] == [f"{count:,}" for count in pair[:2]], (word, what)
