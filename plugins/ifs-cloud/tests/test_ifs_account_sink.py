@@ -278,3 +278,27 @@ async def test_what_it_accepts_depends_on_what_is_read_beside_the_row(watched, o
     assert not accepts & {"credit_limit", "payment_terms", "active", "parent"}
     bare = open_twin(watched, entities={"account": {"children": [], "category_action": None}})
     assert await bare.sinks["account"].accepts() == {"number", "name", "tax_id", "language"}
+
+
+async def test_a_change_of_the_customers_own_row_is_one_call_that_its_etag_guards(watched, open_twin):
+    connection = open_twin(watched)
+    first = await made(connection)
+    watched.calls.clear()
+    changed = await write(connection, Update(id="C-1", changes=Account(name="Other"), version=first.version))
+    assert [method for method, _, _ in watched.calls] == ["PATCH"]
+    assert (await connection.sources["account"].fetch(["C-1"]))[0].version == changed.version != first.version
+    late = await write(connection, Update(id="C-1", changes=Account(name="Late"), version=first.version))
+    assert late == Conflict(current=changed.version)
+    watched.remove("CustomerInfoSet", "C-1")
+    assert await write(connection, Update(id="C-1", changes=Account(name="Gone"), version=changed.version)) == Conflict(
+        current=None
+    )
+
+
+async def test_what_hangs_on_a_customer_is_not_looked_for_when_it_has_just_been_made(watched, open_twin):
+    """Its key is looked for, it is made with an address, two types and a number, and its version is read."""
+    connection = open_twin(watched)
+    await made(connection)
+    watched.calls.clear()
+    await made(connection, Account(number="C-2", name="Beta", billing=HOME, phone="+46 31 2"))
+    assert [method for method, _, _ in watched.calls] == ["GET", "POST", "POST", "POST", "POST", "POST", "GET"]

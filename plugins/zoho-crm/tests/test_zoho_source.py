@@ -71,7 +71,7 @@ async def test_a_record_committed_late_with_an_earlier_time_is_still_read(zoho):
 
 
 async def test_a_second_that_may_still_be_written_waits_for_the_next_pass(zoho):
-    world = zoho()
+    world = zoho(safety_lag_s=20)
     person_enters(world, "Acme")
     world.pass_time(seconds=5)
     told, cursor = await read(world)
@@ -231,3 +231,15 @@ async def test_an_external_key_keeps_the_first_load_on_queries(zoho):
     world.pass_time(minutes=1)
     assert (await read(world))[0] == ["Acme", "Beta"]
     assert world.paths("POST", "bulk") == []
+
+
+async def test_a_feed_asks_for_little_at_first_and_for_zohos_most_from_then_on(zoho):
+    """An idle poll costs one credit; a thousand changes two queries."""
+    world = zoho()
+    person_enters(world, *(f"Customer {n}" for n in range(450)))
+    world.pass_time(minutes=10)
+    names, cursor = await read(world)
+    assert (len(names), len(world.paths("POST", "/coql"))) == (450, 2)
+    before = world.twin.limits.used
+    await read(world, cursor)
+    assert world.twin.limits.used - before == 1 + 2  # changes, deletions

@@ -1,7 +1,7 @@
 """Is the other side fit for the flows? What ``ping`` asks, read-only unless told to repair."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -9,6 +9,9 @@ from ml_connector.domain import Kind
 
 Access: TypeAlias = Literal["read", "write"]
 Level: TypeAlias = Literal["ok", "warning", "unfit"]
+
+FIRST_LOAD: Final = 100_000
+"""Records of the first load that every system tells the cost of."""
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     fix: str = ""
     repairable: bool = False  # ``repair`` can mend it
+
+
+def first_load(kind: Kind, access: Access, calls: int, hours: float, beside: str = "") -> Finding:
+    """What a first load takes under the limits that a connection keeps to, in the same words for every system.
+
+    ``beside`` is what the vendor counts beside calls, and what was assumed.
+    """
+    done = {"read": "reading", "write": "writing"}[access]
+    time = f"{hours:,.1f} hours" if hours >= 0.05 else "less than 0.1 hours"
+    what = f"{done} {FIRST_LOAD:,} records takes {calls:,} calls, {time}" + (f" ({beside})" if beside else "")
+    return Finding(level="ok", about=f"{kind}.first_load", what=what)
 
 
 class Fitness(Protocol):

@@ -6,7 +6,8 @@ from typing import Final
 from ml_connector.domain import Kind
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.fitness import Finding, Level, Need
+from ml_connector.ports.fitness import Finding, Level, Need, first_load
+from ml_connector_dynamics365_sales import figures
 from ml_connector_dynamics365_sales.api import Api
 from ml_connector_dynamics365_sales.children import Lines
 from ml_connector_dynamics365_sales.facts import Facts
@@ -18,10 +19,6 @@ from ml_connector_dynamics365_sales.wire import AlternateKey, Privilege
 KEY_LENGTH: Final = 100
 TEXT_LENGTH: Final = 255
 SKEW_S: Final = 5
-SLOWEST_S: Final = 0.2
-"""A write that runs plug-ins takes so long; execution time is what a first load uses up."""
-EXECUTION_SHARE: Final = 4
-"""1200 seconds of execution in any 300: so many operations may be under way on average."""
 
 _GLOBAL: Final = ("Global", 3, "3")
 _RIGHTS: Final = {"read": ("Read",), "write": ("Read", "Create", "Write")}
@@ -39,7 +36,7 @@ class DynamicsFitness:
         self._metadata.forget()
         facts = await self._metadata.facts()  # whoever may not even ask who it is gets no further
         findings = [Finding(level="ok", about="user", what=f"Dataverse knows the application user ({facts.user})")]
-        findings += [*self._about_clock(), *self._about_limits(), *self._about_setup(facts, needs)]
+        findings += [*self._about_clock(), *self._about_limits(needs), *self._about_setup(facts, needs)]
         privileges, told = await self._privileges(facts)
         findings += told
         for kind, kind_needs in by_kind(needs).items():
@@ -76,15 +73,13 @@ class DynamicsFitness:
         fix = "" if level == "ok" else "Set this machine's clock by a time server"
         return [Finding(level=level, about="clock", what=f"{abs(skew):.0f} s apart from Dataverse's", fix=fix)]
 
-    def _about_limits(self) -> list[Finding]:
-        calls = self._settings.limits
-        hourly = min(calls.requests_per_minute * self._settings.batch * 60, calls.concurrency / SLOWEST_S * 3600)
-        hourly = min(hourly, EXECUTION_SHARE / SLOWEST_S * 3600)
-        what = (
-            f"6000 requests and 20 minutes of execution in any 5 minutes, 52 requests at once; a first load of 100 000 records "
-            f"takes about {100_000 / hourly:.1f} hours at {SLOWEST_S:g} s each"
-        )
-        return [Finding(level="ok", about="quota", what=what)]
+    def _about_limits(self, needs: Sequence[Need]) -> list[Finding]:
+        what = "6000 requests and 20 minutes of execution in any 5 minutes, 52 requests at once"
+        findings = [Finding(level="ok", about="quota", what=what)]
+        for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
+            assumed = f"at {figures.SLOWEST_S:g} s a record" if access == "write" else ""
+            findings.append(first_load(kind, access, *figures.first_load(self._settings, kind, access), assumed))
+        return findings
 
     def _about_setup(self, facts: Facts, needs: Sequence[Need]) -> list[Finding]:
         told = ", ".join(sorted(facts.currencies.values())) or "none that we may see"

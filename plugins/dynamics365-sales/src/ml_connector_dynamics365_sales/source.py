@@ -1,7 +1,8 @@
 """Reading one kind: by id, and as a feed of changes.
 
-How changes are read. Change tracking tells ids of what changed and of what was deleted, in the order of row versions; the
-records themselves are then fetched with their children, which tracking cannot show. It begins with a token that stands for now,
+How changes are read. Change tracking tells what changed and what was deleted, in the order of row versions. Records without
+children come whole with it; of the others it tells the ids, and they are then fetched with their children, which tracking
+cannot show. It begins with a token that stands for now,
 got by walking the table's ids, and only then is everything (or everything since a time) read in the order of ``modifiedon``:
 what happens meanwhile is told by the token. Lines are tracked as well: an order whose pricing is skipped stays as it is.
 Where a table is not tracked, ``modifiedon`` alone is followed, with an overlap, and deletions are not told.
@@ -22,11 +23,15 @@ from ml_connector_dynamics365_sales.convert import instant
 from ml_connector_dynamics365_sales.metadata import Metadata
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.settings import Settings
-from ml_connector_dynamics365_sales.wire import Vendor
+from ml_connector_dynamics365_sales.wire import ETAG, Vendor
 
-IDS: Final = 50
-"""Ids of one query: what fits into a URL with room to spare."""
+IDS: Final = 100
+"""Ids of one query: a URL of 7 KB, where Dataverse takes 32 and proxies on the way often no more than 8."""
 WALK: Final = 5000
+"""Rows of a page in which only links and ids count: Dataverse's most."""
+ROWS: Final = 500
+CHANGES: Final = 1000
+"""Rows of a page, unless the settings say otherwise: a page of records, and of changes, waits in memory."""
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,14 +102,14 @@ class DynamicsSource:
             yield page
 
     async def _baselines(self, plan: Plan) -> dict[str, str]:
-        """Delta links that stand for now."""
-        sets = {plan.entity_set: plan.id}
+        """Delta links that stand for now. What is selected here is what they will tell of each record."""
+        sets: dict[str, Sequence[str]] = {plan.entity_set: plan.select if plan.children is None else (plan.id,)}
         child = await self._metadata.child(self._kind)
         if plan.children is not None and child is not None and child.ChangeTrackingEnabled:
-            sets[plan.children.entity_set] = f"_{plan.children.parent}_value"
+            sets[plan.children.entity_set] = (f"_{plan.children.parent}_value",)
         links: dict[str, str] = {}
-        for entity_set, column in reversed(sets.items()):
-            async for page in self._api.pages(entity_set, (column,), size=WALK, track=True):
+        for entity_set, columns in reversed(sets.items()):
+            async for page in self._api.pages(entity_set, columns, size=WALK, track=True):
                 if page.delta_link is not None:
                     links[entity_set] = page.delta_link
             if entity_set not in links:
@@ -116,13 +121,16 @@ class DynamicsSource:
         links = dict(known)
         told: set[str] = set()
         for entity_set in (plan.entity_set, *(name for name in known if name != plan.entity_set)):
-            async for page in self._api.follow(links[entity_set], size=self._settings.page_size, track=True):
+            async for page in self._api.follow(links[entity_set], size=self._settings.page_size or CHANGES, track=True):
                 own = entity_set == plan.entity_set
                 gone = [str(row["id"]) for row in page.value if own and row.get("reason") == "deleted"]
                 ids = [self._changed(plan, row, own=own) for row in page.value]
                 fresh = [one for one in dict.fromkeys(ids) if one is not None and one not in told]
                 told |= set(fresh)
-                records = [plan.record(row) for row in await rows_by_id(self._api, plan, fresh)]
+                whole_rows = {str(row[plan.id]): row for row in page.value if own and _is_whole(plan, row)}
+                lacking = [one for one in fresh if one not in whole_rows]
+                rows = [whole_rows[one] for one in fresh if one in whole_rows]
+                records = [plan.record(row) for row in (*rows, *await rows_by_id(self._api, plan, lacking))]
                 records.sort(key=lambda record: record.changed_at or datetime.min.replace(tzinfo=UTC))
                 records += [Record(id=one, entity=None, gone=True) for one in gone]
                 links[entity_set] = page.delta_link or page.next_link or links[entity_set]
@@ -147,7 +155,7 @@ class DynamicsSource:
         where = f"modifiedon ge {since}" if since else ""
         order = ("modifiedon asc", f"{plan.id} asc")
         async for page in self._api.pages(
-            plan.entity_set, plan.select, where=where, order=order, expand=plan.expand, size=self._settings.page_size
+            plan.entity_set, plan.select, where=where, order=order, expand=plan.expand, size=self._settings.page_size or ROWS
         ):
             if page.value:
                 rows = await whole(self._api, plan, page.value)
@@ -184,6 +192,11 @@ async def whole(api: Api, plan: Plan, rows: Sequence[Vendor]) -> list[Vendor]:
             async for page in api.follow(str(link), size=WALK):
                 row[plan.children.nav] = [*row[plan.children.nav], *page.value]
     return list(rows)
+
+
+def _is_whole(plan: Plan, row: Vendor) -> bool:
+    """Whether a row that tracking told is the whole record: its link may be older than a column, or have told ids alone."""
+    return plan.children is None and row.get("reason") != "deleted" and ETAG in row and all(one in row for one in plan.select)
 
 
 def either_id(column: str, ids: Iterable[str]) -> str:

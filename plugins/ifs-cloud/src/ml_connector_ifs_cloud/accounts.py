@@ -56,7 +56,7 @@ class AccountReader(Reader[Customer, CustomerKey]):
     """Customers of the configured categories."""
 
     kind = "account"
-    group = 50  # each customer costs a few calls of its own: hand on what is read before a page is through
+    group = 60  # each customer costs a few calls of its own: hand on what is read before a page is through
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self.accounts = api.settings.entities.account

@@ -36,18 +36,18 @@ class AddressSteps:
         self._today = reader.rules.time.today(reader.clock.now())
 
     async def bring_about(self, entity: Account) -> None:
-        for use in _OTHER:
-            wanted: Address | None | msgspec.UnsetType = getattr(entity, use)
-            if wanted is UNSET:
-                continue
+        uses = [use for use in _OTHER if getattr(entity, use) is not UNSET]
+        for use in uses:
+            wanted: Address | None = getattr(entity, use)
             serving, other = self._serving(use), self._serving(_OTHER[use])
             shared = serving is not None and serving is other and getattr(entity, _OTHER[use]) != wanted
             if wanted is None:
                 await self._expire(use, serving, shared=shared)
             else:
                 await self._place(use, wanted, serving, shared=shared)
-            children, _ = await self._reader.beside(self._found, self._number, {"addresses"})
-            self._located = list(children.addresses or ())
+            if use != uses[-1]:  # the next one looks at what stands now
+                children, _ = await self._reader.beside(self._found, self._number, {"addresses"})
+                self._located = list(children.addresses or ())
 
     async def _place(self, use: Use, wanted: Address, serving: Located | None, *, shared: bool) -> None:
         now = mapping.postal(self._row, serving.row) if serving is not None else Address()

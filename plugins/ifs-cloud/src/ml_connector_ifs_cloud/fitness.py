@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from ml_connector.domain import Kind
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.fitness import Finding, Need
+from ml_connector.ports.fitness import Finding, Need, first_load
 from ml_connector.ports.sink import Sink
+from ml_connector_ifs_cloud import figures
 from ml_connector_ifs_cloud.accounts import ROW_OF, AccountReader
 from ml_connector_ifs_cloud.api import Api
 from ml_connector_ifs_cloud.checks import Check, Level
@@ -45,7 +46,7 @@ class IfsFitness:
             for need in needs
             if need.kind not in (self._sinks if need.access == "write" else self._readers)
         ]
-        return [*self._connection(), *findings]
+        return [*self._connection(), *findings, *self._loads(needs)]
 
     async def repair(self, needs: Sequence[Need]) -> list[Finding]:
         """Nothing in IFS can be created by us: custom fields and grants are an administrator's."""
@@ -144,24 +145,26 @@ class IfsFitness:
         fix = {"missing": ADVICE, "unknown": ADVICE, "filtered": "Check companies, sites, categories and filter"}
         findings = [Finding(level=level, about=f"{reader.kind}.rights", what=told.what, fix=fix.get(told.verdict, ""))]
         if told.count:
-            findings.append(self._first_load(reader, told.count))
+            findings.append(self._here(reader, told.count))
         return findings
 
-    def _first_load(self, reader: Reader[Any, Any], count: int) -> Finding:
-        """What a first load costs, going by the server's own count (which need not be right)."""
+    def _here(self, reader: Reader[Any, Any], count: int) -> Finding:
+        """The same for what there is, going by the server's own count (which need not be right)."""
         settings = self._api.settings
-        pages = ceil(count / settings.page_size)
-        if isinstance(reader, DocumentReader):
-            lined = reader.lines is not None
-            calls = pages + ceil(3 * count / settings.page_size) * lined
-            assumed = "three lines each" if lined else "nothing beside the rows"
-        else:
-            own = settings.children - {"sales"}
-            calls = pages + count * len(own) + ceil(count / settings.key_filter_chunk) * ("sales" in settings.children)
-            assumed = "one address a customer"
-        minutes = max(1, ceil(calls / settings.limits.requests_per_minute))
-        what = f"about {count} {reader.kind}s: a first load takes some {calls} calls ({assumed}), {minutes} min or more"
+        calls = figures.reads(settings, reader.kind, count)
+        minutes = max(1, ceil(figures.hours(settings, calls) * 60))
+        what = f"about {count} {reader.kind}s are here: reading them takes some {calls} calls, {minutes} min or more"
         return Finding(level="ok", about="quota", what=what)
+
+    def _loads(self, needs: Sequence[Need]) -> list[Finding]:
+        """What a first load takes, at the pace of the settings: IFS publishes none."""
+        settings, findings = self._api.settings, []
+        for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
+            if kind in (self._sinks if access == "write" else self._readers):
+                assumed = "one address each" if kind == "account" else ""
+                assumed = f"{figures.LINES} lines each" if figures.lined(settings, kind) else assumed
+                findings.append(first_load(kind, access, *figures.first_load(settings, kind, access), assumed))
+        return findings
 
 
 _DONE: Final = {"read": "read", "write": "written"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ml_connector.domain import Kind
 from ml_connector.errors import ContractBroken
-from ml_connector.ports.fitness import Finding, Need
+from ml_connector.ports.fitness import FIRST_LOAD, Finding, Need, first_load
 from ml_connector_oracle_fusion import figures, query, wire
 from ml_connector_oracle_fusion.api import Api, Resource
 from ml_connector_oracle_fusion.balances import ACTIVITIES
@@ -17,7 +17,6 @@ from ml_connector_oracle_fusion.reading import Reader
 from ml_connector_oracle_fusion.sink import PartySink
 
 SKEW: Final = timedelta(seconds=60)
-LOAD: Final = 100_000
 HUB: Final = Resource(root="crm", name="hubOrganizations", id="PartyId", own=("PartyNumber",))
 ROLES: Final[dict[str, str]] = {
     "accounts": "a role that may view and edit accounts, such as Sales Administrator",
@@ -214,15 +213,14 @@ class OracleFitness:
 
     def _about_pace(self, needs: Sequence[Need]) -> list[Finding]:
         """Oracle publishes no limit, so the figures are those of the settings."""
-        settings, told = self._settings, [f"at most {self._settings.limits.requests_per_minute} requests a minute"]
-        if any(_writes(need) for need in needs):
-            calls = figures.writes(settings, LOAD)
-            took = figures.hours(settings, calls)
-            told.append(f"a first load of {LOAD:,} records into Oracle takes {calls:,} calls, {took:.1f} hours")
-        if any(_reads(need) for need in needs):
-            calls = figures.reads(settings, LOAD)
-            told.append(f"reading {LOAD:,} takes {calls:,} calls, {figures.hours(settings, calls):.1f} hours")
-        return [Finding(level="ok", about="pace", what="; ".join(told))]
+        settings = self._settings
+        told = f"at most {settings.limits.requests_per_minute} requests a minute"
+        findings = [Finding(level="ok", about="pace", what=told)]
+        for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
+            writes = access == "write"
+            calls = figures.writes(settings, FIRST_LOAD, kind) if writes else figures.reads(settings, FIRST_LOAD)
+            findings.append(first_load(kind, access, calls, figures.hours(settings, calls)))
+        return findings
 
 
 def _writes(need: Need, kind: str = "") -> bool:

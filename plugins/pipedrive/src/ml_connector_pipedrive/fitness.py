@@ -5,8 +5,9 @@ from typing import Final
 
 from ml_connector.domain import Kind
 from ml_connector.errors import AuthRejected, ContractBroken
-from ml_connector.ports.fitness import Finding, Need
+from ml_connector.ports.fitness import Finding, Need, first_load
 from ml_connector_adapters.http import Limiter
+from ml_connector_pipedrive import figures
 from ml_connector_pipedrive.api import Api
 from ml_connector_pipedrive.judge import Refusal
 from ml_connector_pipedrive.metadata import Metadata
@@ -19,8 +20,6 @@ POLL_SHARE: Final = 4
 """At most a quarter of the day's tokens goes into asking what changed."""
 _DAY_MIN: Final = 1440
 _POLL: Final = 10
-_LOAD: Final = 6
-"""Tokens of one new record of a first load: the write, and its share of looking the keys up."""
 
 
 class PipedriveFitness:
@@ -93,14 +92,11 @@ class PipedriveFitness:
         budget, left = self._settings.tokens_per_day, self._limiter.remaining
         kinds = len({need.kind for need in needs})
         shortest = max(1, -(-kinds * _POLL * _DAY_MIN * POLL_SHARE // budget))
-        calls_per_hour = 3600 * (self._settings.burst // 2)
-        hours = max(1000 * _LOAD / (budget / 24), 1000 / calls_per_hour)
         what = (
             f"{budget} tokens a day{f', {left} left' if left is not None else ''}; "
-            f"{kinds} kinds may be polled every {shortest} minutes; "
-            f"a first load of 1000 records takes about {1000 * _LOAD} tokens, {hours:.1f} hours' worth"
+            f"{kinds} kinds may be polled every {shortest} minutes"
         )
-        findings = [Finding(level="ok", about="budget", what=what)]
+        findings = [Finding(level="ok", about="budget", what=what), *self._about_loads(needs)]
         if left is not None and left > budget:
             fix = "Set plan and seats to what the company has"
             findings.append(
@@ -109,6 +105,13 @@ class PipedriveFitness:
         if left is not None and left < self._limiter.limits.credit_reserve:
             fix = "Wait for the day's end, or read less often"
             findings.append(Finding(level="warning", about="budget", what="only the reserve is left: reading waits", fix=fix))
+        return findings
+
+    def _about_loads(self, needs: Sequence[Need]) -> list[Finding]:
+        findings = []
+        for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
+            (calls, tokens), hours = figures.first_load(self._settings, kind, access)
+            findings.append(first_load(kind, access, calls, hours, f"{tokens:,} tokens"))
         return findings
 
     async def _about_kind(self, kind: Kind, needs: Sequence[Need]) -> list[Finding]:

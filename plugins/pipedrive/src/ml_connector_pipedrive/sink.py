@@ -37,7 +37,7 @@ from ml_connector_pipedrive.reading import Reading
 from ml_connector_pipedrive.settings import Settings
 from ml_connector_pipedrive.wire import Vendor
 
-BATCH: Final = 20
+BATCH: Final = 50
 """Pipedrive writes one record a call; so many creates share one look at what is there."""
 
 

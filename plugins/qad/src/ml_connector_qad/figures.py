@@ -3,10 +3,10 @@
 from math import ceil
 from typing import Final
 
+from ml_connector.domain import Kind
 from ml_connector_qad.kinds import Document, Entity
 from ml_connector_qad.settings import QadSettings
 
-FIRST_LOAD: Final = 100_000
 _MINUTES: Final = 60
 
 
@@ -30,6 +30,18 @@ def reading(records: int, changed: int, place: Entity, settings: QadSettings) ->
 def fewest(records: int, changed: int, place: Entity, settings: QadSettings) -> int:
     """What QAD's batch sizes allow at the least: full pages, and one keyed read per record, which has no batch."""
     return max(1, ceil(records / settings.browse.page_size)) + changed * each(place)
+
+
+def per_thousand(settings: QadSettings) -> dict[str, tuple[int, int]]:
+    """Calls, and the fewest, of reading what changed. What writing takes is said in the README."""
+    kinds: tuple[Kind, ...] = ("account", "order")
+    return {
+        f"{kind}, 1,000 changed of 5,000 read": (
+            reading(5000, 1000, settings.place(kind), settings),
+            fewest(5000, 1000, settings.place(kind), settings),
+        )
+        for kind in kinds
+    }
 
 
 def hours(calls: int, settings: QadSettings) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ml_connector.domain import Kind
 from ml_connector.errors import ContractBroken, RetryLater
-from ml_connector.ports.fitness import Finding, Level, Need
+from ml_connector.ports.fitness import FIRST_LOAD, Finding, Level, Need, first_load
 from ml_connector.ports.sink import Sink
 from ml_connector_qad import convert, figures
 from ml_connector_qad.api import Absent, Api, BadRequest
@@ -37,7 +37,7 @@ class QadFitness:
                 findings.append(_finding("unfit", kind, what, f"qad reads {', '.join(READS)} and writes {', '.join(WRITES)}"))
                 continue
             findings += await self._kind(self._readers[kind], asked)
-        return [*findings, self._quota(needs)]
+        return [*findings, *self._quota(needs)]
 
     async def repair(self, needs: Sequence[Need]) -> list[Finding]:
         """Nothing in QAD is created by us: browses, roles and fields are an administrator's."""
@@ -203,20 +203,18 @@ class QadFitness:
                     )
         return findings
 
-    def _quota(self, needs: Sequence[Need]) -> Finding:
+    def _quota(self, needs: Sequence[Need]) -> list[Finding]:
         settings = self._api.settings
-        loads = []
-        for kind in dict.fromkeys(need.kind for need in needs if need.access == "read" and need.kind in READS):
-            calls = figures.reading(figures.FIRST_LOAD, figures.FIRST_LOAD, settings.place(kind), settings)
-            loads.append(f"{kind} {figures.hours(calls, settings):.1f}")
         limits = settings.limits
         what = (
             f"QAD publishes no limits; kept to {limits.requests_per_minute} calls a minute, {limits.spacing_ms} ms apart, "
             f"{limits.concurrency} at once"
         )
-        if loads:
-            what += f"; hours for a first load of {figures.FIRST_LOAD:,} records: {', '.join(loads)}"
-        return _finding("ok", "quota", what)
+        findings = [_finding("ok", "quota", what)]
+        for kind in dict.fromkeys(need.kind for need in needs if need.access == "read" and need.kind in READS):
+            calls = figures.reading(FIRST_LOAD, FIRST_LOAD, settings.place(kind), settings)
+            findings.append(first_load(kind, "read", calls, figures.hours(calls, settings)))
+        return findings
 
 
 def _finding(level: Level, about: str, what: str, fix: str = "") -> Finding:

@@ -7,9 +7,9 @@ from typing import Any, Final
 from ml_connector.domain import Kind
 from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken
 from ml_connector.ports.clock import Clock
-from ml_connector.ports.fitness import Finding, Level, Need
+from ml_connector.ports.fitness import Finding, Level, Need, first_load
 from ml_connector_adapters.http import Limiter
-from ml_connector_zoho_crm import coql
+from ml_connector_zoho_crm import coql, figures
 from ml_connector_zoho_crm.api import NEW_FIELDS, Api, is_missing_right
 from ml_connector_zoho_crm.metadata import Metadata
 from ml_connector_zoho_crm.plan import Plan
@@ -49,7 +49,7 @@ class ZohoFitness:
             )
         for kind, kind_needs in by_kind(needs).items():
             findings += await self._about_kind(kind, kind_needs)
-        return findings
+        return [*findings, *self._about_loads(org, needs)]
 
     async def repair(self, needs: Sequence[Need]) -> list[Finding]:
         """Create missing fields that may be created: ERP keys unique and external, everything else as a line of text."""
@@ -88,6 +88,18 @@ class ZohoFitness:
                 f", {left} left" if left is not None else ""
             )
             findings.append(Finding(level="ok", about="quota", what=what))
+        return findings
+
+    def _about_loads(self, org: Org | None, needs: Sequence[Need]) -> list[Finding]:
+        """What a first load takes, by the credits of the settings or else of the organisation."""
+        licence = org.license_details if org is not None else None
+        edition = edition_of(licence.paid_type if licence else None) or self._settings.edition
+        theirs = credits_of(edition, (licence.users_license_purchased or 0) if licence else 0) if edition else None
+        allowance, findings = self._settings.limits.credits_per_day or theirs, []
+        for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
+            (calls, spent), hours = figures.first_load(self._settings, kind, access, allowance)
+            assumed = f"{spent:,} credits, at {figures.CALL_S:g} s a call"
+            findings.append(first_load(kind, access, calls, hours, assumed))
         return findings
 
     def _about_clock(self) -> list[Finding]:

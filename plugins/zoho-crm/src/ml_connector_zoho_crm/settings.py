@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retire: dict[Kind, dict[str, Any]] = {}
     trigger: tuple[str, ...] = ()
     on_bad_contact_data: Literal["reject", "blank"] = "reject"
-    coql_page: Annotated[int, Meta(ge=1, le=2000)] = 200
+    coql_page: Annotated[int, Meta(ge=1, le=2000)] | None = None  # None: see ``first_page`` and those below it
     overlap_s: Annotated[int, Meta(ge=0)] = 120
     safety_lag_s: Annotated[int, Meta(ge=1)] = 20
     bulk_read_from: Positive | None = 20_000
@@ -164,6 +164,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """API name of the custom field that the user gave to a canonical field, if any."""
         path = f"{kind}.{field}"
         return self.fields.get(path, FIELDS.get(path))
+
+    @property
+    def first_page(self) -> int:
+        """Rows of a feed's first query: most often that is all there is, for one credit."""
+        return self.coql_page or 200
+
+    @property
+    def further_page(self) -> int:
+        """Rows of the queries after it: Zoho's most, for three."""
+        return self.coql_page or 2000
+
+    @property
+    def line_page(self) -> int:
+        """Lines of one query for a hundred parents: two credits, as two queries of 200 would cost."""
+        return self.coql_page or 1000
 
     def retirement(self, kind: Kind) -> dict[str, Any]:
         """What is set on a record to take it out of use; empty where nothing is configured."""

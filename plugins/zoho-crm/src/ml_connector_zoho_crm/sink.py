@@ -69,7 +69,7 @@ class ZohoSink:
             values = [keys[0].value.strip() for keys in wanted.values()]
             rows = [row for row in await matching(self._api, plan, api, values, plan.selected()) if plan.living(row)]
             if plan.lines is not None:
-                rows = await with_lines(self._api, plan.lines, rows, self._settings.coql_page)
+                rows = await with_lines(self._api, plan.lines, rows, self._settings.line_page)
             for row in rows:
                 record = plan.record(row)
                 for key in wanted.get(str(row[api]).strip().casefold(), ()):
@@ -189,7 +189,7 @@ class ZohoSink:
         present = await rows_by_id(self._api, plan, ids, fields)
         wide = [row for record_id, row in present.items() if record_id in whole]
         if wide and self._orders is None and plan.lines is not None:
-            present |= {str(row["id"]): row for row in await with_lines(self._api, plan.lines, wide, self._settings.coql_page)}
+            present |= {str(row["id"]): row for row in await with_lines(self._api, plan.lines, wide, self._settings.line_page)}
         return present
 
     def _check(self, job: Job, present: dict[str, Vendor]) -> None:

@@ -93,9 +93,9 @@ class ZohoSource:
     async def _keyset(self, plan: Plan, start: Position | None, end: datetime) -> AsyncIterator[Page]:
         at = start.at - timedelta(seconds=self._settings.overlap_s) if start else None
         floor = (start.at, start.id) if start else None
-        where = coql.after(at, "", end, inclusive=True)
+        where, limit = coql.after(at, "", end, inclusive=True), self._settings.first_page
         while True:
-            rows, more = await self._query(where, order=_ORDER, limit=self._settings.coql_page)
+            rows, more = await self._query(where, order=_ORDER, limit=limit)
             if not rows:
                 return
             last = (instant(rows[-1]["Modified_Time"]), str(rows[-1]["id"]))
@@ -104,12 +104,12 @@ class ZohoSource:
             yield Page(records=await self._records(plan, rows), cursor=encode_cursor(position))
             if not more:
                 return
-            where = coql.after(last[0], last[1], end)
+            where, limit = coql.after(last[0], last[1], end), self._settings.further_page
 
     async def _records(self, plan: Plan, rows: Sequence[Vendor]) -> tuple[Record, ...]:
         living = [row for row in rows if plan.living(row)]
         if plan.lines is not None:
-            living = await with_lines(self._api, plan.lines, living, self._settings.coql_page)
+            living = await with_lines(self._api, plan.lines, living, self._settings.line_page)
         return tuple(map(plan.record, living))
 
     async def _query(self, where: str, *, order: Sequence[str], limit: int) -> tuple[list[Vendor], bool]:
