@@ -183,9 +183,10 @@ class Bench:
         self.case = case = CASES[name]
         spec = discover().systems[name]
         package = spec.settings.__module__.partition(".")[0]
+        self._ticking = False
         self.clock = ManualClock(dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC))
         made = getattr(import_module(f"{package}.twin"), case.twin)
-        self.twin: Any = made(**case.options, clock=TwinClock(self.clock.now))
+        self.twin: Any = made(**case.options, clock=TwinClock(self._now))
         self.figures: Any = import_module(f"{package}.figures")
         told = {**self.twin.settings(BASE), "limits": {}, **case.settings, **changes}
         self.settings: Any = msgspec.convert(told, spec.settings, dec_hook=lambda kind, value: kind(value))
@@ -194,6 +195,17 @@ class Bench:
         )
         self.connection = spec.connect(self.settings, host)
         self._before = 0
+
+    def edit(self, kind: Kind, count: int) -> None:
+        """So many edits, one after the other."""
+        self._ticking = True
+        self.twin.edit(kind, count, seed=1)
+        self._ticking = False
+
+    def _now(self) -> dt.datetime:
+        if self._ticking:
+            self.clock.advance(0.01)
+        return self.clock.now()
 
     def fill(self, kind: Kind, count: int) -> None:
         if kind in self.case.fills:
@@ -222,14 +234,14 @@ async def read(bench: Bench, kind: Kind, records: int, changed: int) -> Measured
     if isinstance(source, Feed):
         cursor = [page.cursor async for page in source.changed_since(None)][-1]
         bench.pass_time(hours=3)
-        bench.twin.edit(kind, changed, seed=1)
+        bench.edit(kind, changed)
         bench.pass_time(minutes=30)
         bench.begin()
         found = {record.id async for page in source.changed_since(cursor) for record in page.records}
         return bench.measured(len(found))
     assert isinstance(source, Sweep)
     known = {stub.id: stub.version async for stubs in source.stubs(rows=False) for stub in stubs}
-    bench.twin.edit(kind, changed, seed=1)
+    bench.edit(kind, changed)
     await source.fetch(list(known)[:1])
     bench.begin()
     now = {stub.id: stub.version async for stubs in source.stubs(rows=False) for stub in stubs}
