@@ -15,6 +15,7 @@ from ml_connector_adapters.runner.demo.views import COMPARED, Facts, Strand, dif
 
 EDITED: Final = (10, 25)
 """How many records of the first and of the other kinds people edit."""
+CRM_LAG_S: Final = 2.5
 STORM_RATE: Final = 0.02
 STORM: Final = (
     Fault("status", status=429, retry_after="1"),
@@ -107,6 +108,7 @@ class Story:
         before, wanted = self._holdings(), self._wanted()
         touched = {flow.name: flow.edit(counts[flow.name], seed=1) for flow in self._edited}
         news = self._wanted()
+        await self._settled()
         await self._sync()
         after, refused = self._holdings(), await self._refused("parked")
         for flow in self._edited:
@@ -166,6 +168,11 @@ class Story:
         now = dict(flow.target.facts(flow.shown))[number]["status"]
         self._must(now == status, f"{flow.shown} {number} is {now} and not {status}")
         say.print(f'{flow.name}: {flow.entity} {number} was moved to "{stage}", and its {flow.shown} is {now}')
+
+    async def _settled(self) -> None:
+        """CRMs tell changes by time, and what happened in this very second is told later."""
+        if self._first is not self._twins[0]:
+            await asyncio.sleep(CRM_LAG_S)
 
     async def _storm(self) -> None:
         share = max(1, self._records // 5)
@@ -245,6 +252,7 @@ class Story:
         self._chapter("One record's story")
         flow = self._edited[-1]
         [number] = flow.edit(1, seed=4)
+        await self._settled()
         await self._sync()
         code, told = await self._program.run("explain", flow.entity, number)
         self._must(code == 0 and "trace" in told, f"{flow.entity} {number} has no story")
