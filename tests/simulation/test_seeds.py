@@ -1,4 +1,4 @@
-"""Two hundred stories of the memory pair and a hundred of each pair of twins hold every guarantee, and a seed tells the same
+"""Two hundred stories of the memory pair and fifty of each pair of twins hold every guarantee, and a seed tells the same
 story whenever it is played. ``ml-connector simulate`` plays as many as anybody wants.
 """
 
@@ -14,7 +14,7 @@ from ml_connector_adapters.runner.simulate.pair import HAZARDS, TwinPair
 from ml_connector_adapters.runner.simulate.script import scripts
 
 PAIRS = (MEMORY, "ifs-cloud:zoho-crm", "ifs-cloud:pipedrive", "ifs-cloud:dynamics365-sales")
-SEEDS, OF_TWINS, BLOCK = 200, 100, 25
+SEEDS, OF_TWINS, BLOCK = 200, 50, 25
 """A story of twins takes ten times as long. Blocks spread over the workers of a parallel run."""
 BLOCKS = [(pair, first) for pair in PAIRS for first in range(0, SEEDS if pair == MEMORY else OF_TWINS, BLOCK)]
 

@@ -239,7 +239,7 @@ class Story:
     async def _reconcile(self) -> None:
         """The program's own comparison comes to the same."""
         refused = await self._refused()
-        for flow in self._flows:
+        for flow in self._edited:
             code, told = await self._program.run("reconcile", flow.name, "--json")
             found = [line for line in told.splitlines() if json.loads(line).get("number") not in refused]
             self._must(code == 0 or not found, f"reconcile {flow.name} finds {found[:3]}")
