@@ -186,7 +186,7 @@ class Story:
             reveal()
         for seed, twin in enumerate(self._twins):
             twin.faults.storm(seed, STORM_RATE, STORM)
-            twin.faults.add(Fault("expire_tokens", skip=5), Fault("garbage", method="GET", path="Set", skip=3))
+            twin.faults.add(Fault("expire_tokens", skip=5), Fault("garbage", method="GET", skip=3))
         seen = len(self._other.calls)
         run = await self._program.start("sync", "--json")
         while run.returncode is None and len(self._other.calls) < seen + 6:  # noqa: ASYNC110 - another process is watched
