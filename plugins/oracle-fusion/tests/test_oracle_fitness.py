@@ -114,7 +114,7 @@ async def test_a_first_load_is_told_in_calls_and_hours(
     oracle: Callable[..., World], provision: str, calls: int, hours: str
 ) -> None:
     """What the README says."""
-    world = oracle(provision=provision, finance={"set_id": SET_ID})
+    world = oracle(provision=provision, finance={"set_id": SET_ID}, limits={"requests_per_minute": 600})
     assert figures.writes(world.settings, 100_000) == calls
     assert f"{calls:,} calls, {hours} hours" in of(await told(world, WRITES), "account.first_load").what
     assert figures.reads(world.settings, 100_000) == 201

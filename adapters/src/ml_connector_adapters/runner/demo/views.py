@@ -35,22 +35,22 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
 
     def wanted(self) -> Facts:
         """What the target should hold, in all the names that a system may tell of."""
-        ids = self._ids("account") if self.by_id else {}
-        names = self._ids(self.entity) if self.by_id else {}
-        return {
-            names.get(number, number): told
-            for number, facts in self.source.facts(self.entity)
-            if (told := self._view({**facts, "account": ids.get(str(facts.get("account")), facts.get("account"))})) is not None
-        }
+        accounts = {number: str(facts["id"]) for number, facts in self.source.facts("account")} if self.by_id else {}
+        found: Facts = {}
+        for number, facts in self.source.facts(self.entity):
+            account = facts.get("account")
+            told = self._view({**facts, "account": accounts.get(str(account), account)})
+            if told is not None:
+                found[str(facts["id"]) if self.by_id else number] = told
+        return found
 
     def edit(self, count: int, seed: int) -> set[str]:
         """Records that people change at the source, by what the target knows them by."""
-        edited = self.source.edit(self.entity, count, seed=seed)
-        names = self._ids(self.entity) if self.by_id else {}
-        return {names.get(number, number) for number in edited}
-
-    def _ids(self, kind: str) -> dict[str, str]:
-        return {number: str(facts["id"]) for number, facts in self.source.facts(kind)}
+        before = self.wanted() if self.by_id else {}
+        numbers = self.source.edit(self.entity, count, seed=seed)
+        if not self.by_id:
+            return set(numbers)
+        return {one for one, facts in self.wanted().items() if facts != before[one]}  # people's names are not unique
 
     def held(self) -> Facts:
         return dict(self.target.facts(self.shown))

@@ -51,6 +51,7 @@ class OracleTwin(OracleServer):
             "source_system": SOURCE_SYSTEM,
             "integration_user": "INTEGRATION.USER",
             "lag_s": 0,  # nothing commits late in this process
+            "limits": {"requests_per_minute": 60_000},
         }
 
     def secrets(self) -> dict[str, str]:
