@@ -49,8 +49,10 @@ _WIDE: Final = 50
 """Rows of one statement, where that pays."""
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+# As many as one flow has busy at once, and a few more: those above ``pool_size`` are opened anew every time.
+_POOL: Final = {"pool_size": 10, "max_overflow": 5, "hide_parameters": True}
 # FULL, because an intent must outlive a power cut once its create has left, and a notice once it has been answered.
-_PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-4096")
+_PRAGMAS: Final = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "cache_size=-2048")
 
 
 def parse_url(url: str) -> URL:
@@ -84,7 +86,7 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
     path = sqlite_path(url)
     if path is None:
         connect = partial(postgres.connect, postgres.dsn(url))
-        engine = create_async_engine(url, hide_parameters=True, pool_recycle=postgres.RECYCLE_S, async_creator=connect)
+        engine = create_async_engine(url, pool_recycle=postgres.RECYCLE_S, async_creator=connect, **_POOL)
         event.listen(engine.sync_engine, "checkout", postgres.refuse_closed)
         return engine
     name = str(path)
@@ -92,7 +94,7 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
         # Even a reader leaves files beside a state in WAL mode, unless it may take it for immutable: nobody has it open then.
         how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
         name = f"{path.absolute().as_uri()}?{how}"
-    engine = create_async_engine(url, hide_parameters=True, async_creator=partial(sqlite.connect, name, uri=read_only))
+    engine = create_async_engine(url, async_creator=partial(sqlite.connect, name, uri=read_only), **_POOL)
     sync = engine.sync_engine
 
     @event.listens_for(sync, "connect")
