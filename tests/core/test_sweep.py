@@ -32,6 +32,22 @@ async def test_a_mass_disappearance_is_a_fault_before_it_is_a_deletion() -> None
     assert dict(await engine.state.links.tally(CUSTOMERS.name)).get("gone", 0) == 0
 
 
+async def test_a_person_may_say_how_many_really_are_deleted() -> None:
+    engine = Engine("sweep")
+    ids = [engine.erp.put(customer(f"C-{number}")) for number in range(40)]
+    await engine.run()
+    for gone in ids[:30]:
+        engine.erp.delete_as_person("account", gone)
+    with pytest.raises(ContractBroken, match=r"--allow-missing 30"):
+        await engine.run(allow_missing=29)
+    await engine.run(allow_missing=30)
+    assert dict(await engine.state.links.tally(CUSTOMERS.name))["gone"] == 30
+    entries = [each.entry async for each in engine.state.ledger.entries() if each.entry.action == "gone"]
+    assert len(entries) == 30
+    assert {entry.reason for entry in entries} == {"absent from a complete sweep of erp, and a person said that it is deleted"}
+    assert (await engine.run()).outcome == "green"
+
+
 async def test_an_unchanged_sweep_reads_no_record_in_full() -> None:
     engine = Engine("sweep")
     for number in range(120):

@@ -110,3 +110,19 @@ def test_custom_fields_that_are_missing_are_named_by_ping_and_made_when_it_is_to
     assert acme.run("ping", "--fix").code == 0
     acme.customer("C-100")
     assert acme.sync("customers")["customers"]["written"] == 1
+
+
+def test_many_customers_that_vanish_at_once_are_no_deletion_until_a_person_says_how_many(acme):
+    for number in range(20):
+        acme.customer(f"C-{number}", f"Acme {number}")
+    acme.sync("customers")
+    for number in range(12):
+        acme.ifs.remove("CustomerInfoSet", f"C-{number}")
+    told = acme.run("sync", "customers")
+    assert told.code == 1
+    assert "12 of 20 account records are missing" in told.err
+    assert "ml-connector sync customers --allow-missing 12" in told.err
+    assert acme.run("sync", "customers", "--allow-missing", "12").code == 0
+    assert acme.sync("customers")["customers"]["written"] == 0
+    assert len(acme.held()) == 20  # deletes = "ignore": counterparts stay
+    assert "a person said that it is deleted" in acme.run("explain", "account", "C-3").out

@@ -64,6 +64,7 @@ class Worker:
         full: bool = False,
         since: datetime | None = None,
         create_all: bool = False,
+        allow_missing: int = 0,
         stop: asyncio.Event | None = None,
         started: Callable[[Run], None] | None = None,
     ) -> Result:
@@ -83,6 +84,7 @@ class Worker:
                 full=full,
                 since=since,
                 create_all=create_all,
+                allow_missing=allow_missing,
                 stop=stop,
                 started=begin,
             )

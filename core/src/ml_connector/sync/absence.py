@@ -14,31 +14,36 @@ BRAKE_LEAST = 10
 """… unless it is fewer records than this."""
 
 
-async def mark_absent(way: Way, run: Run, lease: Lease, state: State, clock: Clock) -> None:
-    """Give every unseen link a strike; after the second it is gone. Raises ContractBroken when too many are missing at once."""
+async def mark_absent(way: Way, run: Run, lease: Lease, state: State, clock: Clock, *, allowed: int = 0) -> None:
+    """Give every unseen link a strike; after the second it is gone. Raises ContractBroken when too many are missing at once.
+
+    Up to ``allowed`` missing records are gone at once: a person, who says so, is the second witness.
+    """
     flow, missing = way.flow, 0
     async for links in state.links.unsighted(flow.name, way.near):
         missing += len(links)
     if not missing:
         return
     total = sum(count for name, count in (await state.links.tally(flow.name)).items() if name not in ("gone", "drifted"))
-    if missing >= BRAKE_LEAST and missing > total * BRAKE_SHARE:
+    confirmed = missing <= allowed
+    if not confirmed and missing >= BRAKE_LEAST and missing > total * BRAKE_SHARE:
         raise ContractBroken(
             f"{missing} of {total} {flow.entity} records are missing from a complete sweep; nothing was taken as deleted",
             where=way.source,
-            fix="Check the rights (companies, sites) of the API user at that system",
+            fix="Check the rights (companies, sites) of the API user at that system. "
+            f"If they really are deleted: ml-connector sync {flow.name} --allow-missing {missing}",
         )
     async for links in state.links.unsighted(flow.name, way.near):
         batch = Settlement(run=run)
         for link in links:
-            _strike(way, run, clock, link, batch)
+            _strike(way, run, clock, link, batch, confirmed=confirmed)
         await state.settle(lease, batch)
 
 
-def _strike(way: Way, run: Run, clock: Clock, link: Link, batch: Settlement) -> None:
+def _strike(way: Way, run: Run, clock: Clock, link: Link, batch: Settlement, *, confirmed: bool) -> None:
     flow, end = way.flow, way.near_end(link)
     missed = end.missed + 1
-    gone = missed >= STRIKES
+    gone = confirmed or missed >= STRIKES
     link = link.with_end(way.near, msgspec.structs.replace(end, missed=missed))
     if gone:  # what shall become of the counterpart is decided where everything is decided: in the pipeline
         link = msgspec.structs.replace(link, standing="gone", due=flow.deletes == "deactivate")
@@ -57,6 +62,8 @@ def _strike(way: Way, run: Run, clock: Clock, link: Link, batch: Settlement) -> 
                 left=link.left.place,
                 right=link.right.place,
                 rule=f"deletes: {flow.deletes}",
-                reason=f"absent from {missed} complete sweeps of {way.source}",
+                reason=f"absent from a complete sweep of {way.source}, and a person said that it is deleted"
+                if confirmed
+                else f"absent from {missed} complete sweeps of {way.source}",
             )
         )

@@ -29,13 +29,15 @@ async def run_flow(
     full: bool = False,
     since: datetime | None = None,
     create_all: bool = False,
+    allow_missing: int = 0,
     stop: asyncio.Event | None = None,
     started: Callable[[Run], None] | None = None,
 ) -> Run:
     """One run, from lease to ledger.
 
     ``full`` reads every record anew; ``since`` reads a feed again from that time on (a sweep: everything). ``create_all`` lets
-    a first load make records on a target that already holds some. ``started`` is handed the living Run, whose counts move
+    a first load make records on a target that already holds some. ``allow_missing``: so many records that a sweep does not show
+    may be taken as deleted at once, whatever share of all they are. ``started`` is handed the living Run, whose counts move
     while it goes on.
     Returns the ended run: green, or attention when some records wait for something. Raises LeaseHeld when another runner has
     the flow, and AuthRejected, RetryLater or ContractBroken after the run was booked as paused or failed: what was settled
@@ -43,7 +45,7 @@ async def run_flow(
     """
     async with booked(flow, world, started) as (run, lease):
         steps = _Run(flow, ends, world, run, lease, stop or asyncio.Event())
-        complete = await steps.whole(full=full, since=since, create_all=create_all)
+        complete = await steps.whole(full=full, since=since, create_all=create_all, allow_missing=allow_missing)
         run.outcome = await verdict(flow, world, run) if complete else "stopped"
     return run
 
@@ -62,7 +64,7 @@ class _Run:
         self._where = Position()
         self._empty = False  # the target held nothing when this run began
 
-    async def whole(self, *, full: bool, since: datetime | None, create_all: bool) -> bool:
+    async def whole(self, *, full: bool, since: datetime | None, create_all: bool, allow_missing: int) -> bool:
         """True when both sides were read to their ends, as far as the flow reads them."""
         itinerary = await plan_out(self._flow, self._ends, self._world)
         self._where = await itinerary.where()
@@ -75,7 +77,7 @@ class _Run:
         for passage, _, pipeline in pipelines:
             await self._retry_due(passage, pipeline)
         for passage, anew, pipeline in pipelines:
-            if self._stop.is_set() or not await self._read(passage, pipeline, anew=anew, since=since):
+            if self._stop.is_set() or not await self._read(passage, pipeline, anew=anew, since=since, allow=allow_missing):
                 return False
         if self._flow.two_way:  # what one way found to be the other's to write
             for passage, _, pipeline in pipelines:
@@ -182,7 +184,7 @@ class _Run:
         dealt_with = self._flow.deletes == "ignore" or link.agreed is None
         return link.standing == "gone" and not (self._flow.two_way and dealt_with)
 
-    async def _read(self, passage: Passage, pipeline: Pipeline, *, anew: bool, since: datetime | None) -> bool:
+    async def _read(self, passage: Passage, pipeline: Pipeline, *, anew: bool, since: datetime | None, allow: int) -> bool:
         """One side, from where it was left to its end."""
         side, links = passage.way.near, self._state.links
         await self._heed(passage, pipeline)
@@ -198,7 +200,7 @@ class _Run:
         complete = await pipeline.carry(passage.batches(links, mark, anew=anew, since=since), moved)
         if sweeps:
             if complete and mark.swept_at is not None:
-                await mark_absent(passage.way, self._run, self._lease, self._state, self._clock)
+                await mark_absent(passage.way, self._run, self._lease, self._state, self._clock, allowed=allow)
             await links.forget_sightings(self._flow.name, side)
         return complete
 

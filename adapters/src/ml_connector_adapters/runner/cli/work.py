@@ -86,6 +86,7 @@ def sync(
     full: bool = False,
     since: datetime | None = None,
     create_all: Annotated[bool, Parameter(negative="")] = False,
+    allow_missing: int = 0,
     json: Json = False,
     config: Config = None,
 ) -> int:
@@ -101,6 +102,8 @@ def sync(
         Read again what changed since this time (ISO 8601; UTC unless it says otherwise).
     create_all
         Create what has no counterpart although the target held records before the first load; without it they wait for match.
+    allow_missing
+        Take up to this many records that a complete reading does not show as deleted at once, whatever share of all they are.
     """
 
     async def task() -> int:
@@ -113,7 +116,13 @@ def sync(
                 for flow in chosen(here.workspace.flows, flows):
                     with _progress(flow.name) as watch:
                         result = await here.worker.run(
-                            flow, full=full, since=aware(since), create_all=create_all, stop=stop, started=watch
+                            flow,
+                            full=full,
+                            since=aware(since),
+                            create_all=create_all,
+                            allow_missing=allow_missing,
+                            stop=stop,
+                            started=watch,
                         )
                     results.append(result)
                     if result.error is not None:
