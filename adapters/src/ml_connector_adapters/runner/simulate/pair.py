@@ -1,4 +1,7 @@
-"""An ERP's twin and a CRM's, connected by a configuration that is derived from the recipe which the ERP's plugin ships."""
+"""An ERP's twin and a CRM's, connected by a configuration that is derived from the recipe which the ERP's plugin ships.
+
+The system that leads is on the left, be it the ERP or the CRM.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,7 +21,7 @@ from ml_connector.testing import MemoryHost, MemorySecrets, MemoryTokens
 from ml_connector.twin import Clerk, Fault, Twin
 from ml_connector.use_cases.preflight import preflight
 from ml_connector_adapters.runner.simulate.doors import Door, jitter
-from ml_connector_adapters.runner.simulate.script import BOTH, Script
+from ml_connector_adapters.runner.simulate.script import BOTH, SIDES, Script
 from ml_connector_adapters.runner.simulate.views import Views, habit, in_scope
 
 HAZARDS: Final = (
@@ -46,6 +49,8 @@ FAULTS: Final = (
     Fault("lost_after"),
     Fault("expire_tokens"),
 )
+ADDRESS: Final = {"billing.street": "Kungsgatan 4", "billing.city": "Uppsala", "billing.country": "Sweden"}
+"""Of those who shall be made ready for invoices, which are sent somewhere."""
 NEWCOMERS: Final = 3
 """How many accounts people enter on each side at most."""
 OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
@@ -65,8 +70,7 @@ class TwinPair:
 
     def __init__(self, name: str, script: Script, random: Random) -> None:
         self.name, self._script = name, script
-        erp, crm = script.twins()
-        self.twins: dict[Side, Twin] = {"left": erp, "right": crm}
+        self.twins: dict[Side, Twin] = dict(zip(SIDES, script.twins(), strict=True))
         self.deeds: list[Deed] = []
         self.breaches: list[str] = []
         self.forgeries: list[NoticeRequest] = []
@@ -74,6 +78,8 @@ class TwinPair:
         self._records, self._seed = random.randint(2, 4), random.randrange(10**6)
         self.flows: Sequence[Flow] = script.workspace.flows
         self._two_way = next((flow for flow in self.flows if flow.two_way), None)
+        accounts = next((flow for flow in self.flows if flow.entity == "account"), None)
+        self._match = accounts.match if accounts is not None else ()
         self._views = Views(script)
         self._names: dict[Side, str] = {"left": self.flows[0].left, "right": self.flows[0].right}
         self._tokens: dict[Side, MemoryTokens] = {"left": MemoryTokens(), "right": MemoryTokens()}
@@ -85,6 +91,8 @@ class TwinPair:
         self._last: Edit | None = None
         for twin in self.twins.values():
             twin.clock.follow(VirtualClock().now)
+        hands = SIDES if self._two_way is not None else SIDES[:1] if accounts is not None else ()
+        self._hands = [side for side in hands if isinstance(self.twins[side], Clerk)]
         play(self._prepare())
         self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
 
@@ -129,7 +137,7 @@ class TwinPair:
     # What people do
 
     def draws(self, random: Random) -> Step:
-        if self._two_way is not None and random.random() < 0.6:
+        if self._hands and random.random() < (0.6 if self._two_way is not None else 0.3):
             return self._by_hand(random)
         side: Side = "right" if random.random() < 0.2 else "left"
         kinds = dict.fromkeys(flow.kind(side) for flow in self.flows)
@@ -140,22 +148,33 @@ class TwinPair:
         """Values that never come twice, so that each tells where it is from, and no two accounts are of one name."""
         self._drawn += 1
         mark = self._drawn
-        side: Side = random.choice(("left", "right"))
+        side: Side = random.choice(self._hands)
         value = {
             "name": random.choice((f"Zoë 🚚 {mark} & Söhne", f"O'Neil {mark} Ltd")),
             "phone": f"+46 8 {mark:05}",
             "website": f"https://www.acme{mark}.example",
+            "number": f"K-{mark}",
         }
         if random.random() < 0.25:
-            return Enter(side=side, kind="account", number=f"new-{mark}", fields=value | {"name": f"Newcomer {mark}"})
+            return Enter(side=side, kind="account", number=f"new-{mark}", fields=self._newcomer(random, side, value))
         if self._last is not None and random.random() < 0.3:  # somebody else, on the other side, sets the same fields
             side, number, chosen = OTHER[self._last.side], self._last.number, [*self._last.fields]
+            side = side if side in self._hands else self._hands[0]
+        elif "right" in self._hands and not self._script.numbers and random.random() < 0.15:
+            side, number, chosen = "right", f"new-{random.randint(1, mark)}", ["number"]
         else:
             chosen = random.sample(BOTH, random.choice((1, 1, 2)))
             number = random.choice([*self._known, *(f"new-{one}" for one in range(1, mark))])
         fields = {name: None if name == "website" and random.random() < 0.2 else value[name] for name in chosen}
         self._last = Edit(side=side, kind="account", number=number, fields=fields)
         return self._last
+
+    def _newcomer(self, random: Random, side: Side, value: Mapping[str, str]) -> dict[str, str]:
+        """What is entered of a new account. Whoever enters it at a CRM may not know yet what number it shall have."""
+        fields = {**value, "name": f"Newcomer {self._drawn}"}
+        if self._script.numbers or (side == "right" and random.random() < 0.25):
+            del fields["number"]
+        return fields | (ADDRESS if self._views.readies else {})
 
     def perform(self, step: Step) -> None:
         match step:
@@ -195,10 +214,16 @@ class TwinPair:
                 self._entered[step.number] = step.side, one
 
     def _edit(self, step: Edit) -> None:
-        """A name is left alone until both sides bear the number: till then it is what a lost create is looked up by."""
+        """A number is given once. A name that is matched by is left alone until both sides bear the number: till then it is
+        what a lost create is looked up by.
+        """
         here, there = self._find(step.side, step.number), self._find(OTHER[step.side], step.number)
-        fields = {name: value for name, value in step.fields.items() if name != "name" or there is not None}
-        if here is not None and fields:
+        if here is None:
+            return
+        numbered = self._seen[step.side][step.kind, here].fields["number"] is not None
+        settled = {"number": numbered, "name": there is None and "name" in self._match}
+        fields = {name: value for name, value in step.fields.items() if not settled.get(name)}
+        if fields:
             self._person(step.side, lambda twin: _clerk(twin).sets(step.kind, here, fields))
 
     def _find(self, side: Side, name: str) -> RemoteId | None:
@@ -240,12 +265,12 @@ class TwinPair:
     def note(self, side: Side, author: str) -> None:
         """Write down what differs from the last look."""
         now: dict[tuple[Kind, RemoteId], Row] = {}
-        for flow in self.flows:
-            kind = flow.kind(side)
-            for number, facts in self.twins[side].facts(kind):
+        for kind, flow in {flow.kind(side): flow for flow in reversed(self.flows)}.items():
+            for called, facts in self.twins[side].facts(kind):
                 if not flow.two_way or in_scope(kind, facts):
+                    number = self._views.number(flow, side, called, facts)
                     shown, besides = self._views.told(flow, side, number, facts), self._views.besides(flow, side, facts)
-                    now[kind, str(facts.get("id", number))] = Row(number, shown, besides, facts)
+                    now[kind, str(facts.get("id", called))] = Row(number or called, shown, besides, facts)
         before, self._seen[side] = self._seen[side], now
         at = VirtualClock().now()
         for place, row in now.items():
@@ -300,13 +325,14 @@ class TwinPair:
         return side == "left" or any(path in row.fields for (one, _), row in self._seen[side].items() if one == kind)
 
     def refused(self, flow: Flow, wanted: Fields) -> bool:
-        return False
+        """What has none of the flow's keys could not be found again."""
+        return not any(wanted.get(key) for key in flow.match)
 
     def follows(self, side: Side, kind: Kind) -> bool:
         return True
 
     def habit(self, side: Side, path: str, value: Any) -> Any:
-        return habit(value)
+        return habit(path, value)
 
 
 def _clerk(twin: Twin) -> Clerk:
