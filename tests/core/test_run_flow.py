@@ -366,6 +366,19 @@ async def test_what_where_leaves_out_is_counted_and_told(style: str) -> None:
     assert (await engine.run(flow)).counts.adds_up()
 
 
+async def test_what_a_flow_only_completes_is_completed_once_another_flow_has_made_it(style: str) -> None:
+    completing = changed(CUSTOMERS, name="completing", writes="update", fields=frozenset({"number", "industry"}))
+    making = changed(CUSTOMERS, fields=frozenset({"number", "name"}))
+    engine = Engine(style, making, completing)
+    engine.erp.put(customer(industry="Trade"))
+    early = await engine.run(completing)
+    assert (early.counts.skipped, early.outcome) == (1, "green")
+    await engine.run(making)
+    assert (await engine.run(completing)).counts.written == 1
+    assert engine.there()["C-100"].industry == "Trade"
+    assert (await engine.link("C-100", completing)).trouble is None
+
+
 async def test_money_arrives_to_the_last_digit(style: str) -> None:
     engine = Engine(style)
     amount = Decimal("12345678901234.5678")

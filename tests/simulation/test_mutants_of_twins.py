@@ -38,7 +38,7 @@ def both_ways(random: Random) -> Made:
 
 
 def the_number_that_the_erp_gave_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TwoWay, "_filled", lambda self, near, learnt: ())
+    patch.setattr(TwoWay, "filled", lambda self, near, learnt: ())
 
 
 def a_write_in_several_calls_is_taken_for_one(patch: pytest.MonkeyPatch) -> None:

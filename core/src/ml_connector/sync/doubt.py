@@ -211,7 +211,10 @@ def landed(rules: Rules, intent: Intent, link: Link, stands: There, *, lacking: 
         sent = content.only(sent, [path for path in content.fine(sent) if path not in lacking])
     paths = content.changed_fields(sent, None)
     values = {path: content.value_at(sent, path) for path in paths}
-    theirs = {path: content.value_at(spelt if content.tells(spelt, path) else sent, path) for path in paths}
+    filled = rules.filled(sent, spelt) if intent.deed == "create" else ()
+    theirs = {
+        path: content.value_at(spelt if path not in filled and content.tells(spelt, path) else sent, path) for path in paths
+    }
     agreed = content.put(_base(kind, link, None), values)
     told = content.encode(agreed)
     for side, news in ((way.near, values), (way.far, theirs)):

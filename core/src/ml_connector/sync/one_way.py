@@ -135,6 +135,9 @@ class OneWay:
         job.link = msgspec.structs.replace(job.link, right=end, standing="agreed", agreed=agreed, drift=drift)
         job.end("written", action)
 
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+        return ()
+
     def _stays(self, job: Job, field: str) -> bool:
         """An edit over there that this write left alone, because another flow carries it back."""
         return self._spared(field) and field not in job.names

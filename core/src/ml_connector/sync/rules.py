@@ -75,6 +75,10 @@ class Rules(Protocol):
         """End the job as written. ``learnt``: what the vendor made of it, in common terms, where it was looked at."""
         ...
 
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+        """What the vendor gave a new record that the side it is from lacks and keeps as well: nobody has agreed to it yet."""
+        ...
+
     def lose(self, job: Job) -> None:
         """The counterpart turned out to be gone: end the job, or make the record anew."""
         ...

@@ -161,7 +161,9 @@ class TwoWay:
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         if landed and came:  # perhaps not all of it, where a write takes several calls: the rest is merged and written anew
             job.tell(action, rule, sent if whole else [change for change in sent if change.field in came])
-            self._agree(job, job.merging, came, content.spelling(content.only(ours, came), there.entity, by_us=spelt))
+            theirs = content.spelling(content.only(ours, came), there.entity, by_us=spelt)
+            filled = self.filled(job.merging.near.now, theirs) if action == "created" else ()
+            self._agree(job, job.merging, [path for path in came if path not in filled], theirs)
         self._merge(job, job.merging.near.now, job.merging.names, there)
         job.rule = job.rule or rule
         if not job.names:
@@ -184,7 +186,7 @@ class TwoWay:
         merging = job.merging
         paths = job.names or merging.merged.to(self.way.far)
         job.changes = self.changes(job)
-        filled = self._filled(merging.near.now, learnt) if action != "updated" else ()
+        filled = self.filled(merging.near.now, learnt) if action != "updated" else ()
         self._agree(job, merging, [path for path in paths if path not in filled], learnt)
         if job.names:
             kept = turns.turned(job.link.turns, paths, self.way.far, self._clock.now())
@@ -232,7 +234,7 @@ class TwoWay:
         if job.merging.merged.to(self.way.near):
             job.link = msgspec.structs.replace(job.link, due=True)
 
-    def _filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
         """What the vendor filled in that the near side lacks and can store, such as a number: nobody has agreed to it yet."""
         if learnt is None:
             return ()
