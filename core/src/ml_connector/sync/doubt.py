@@ -81,7 +81,7 @@ class Doubts:
             filled = [path for path in besides if not content.is_empty(content.value_at(sent, path))]
             begun = bool(filled) and self._lacking(intent, stands).issuperset(filled)  # cut off behind the first call
             if (
-                stands.record.by_us
+                stands.ours(sent, None)
                 or begun
                 or any(content.akin(content.value_at(sent, path), content.value_at(stands.entity, path)) for path in besides)
             ):
@@ -108,7 +108,7 @@ class Doubts:
                 self._tell(intent, link, batch, landed)
             return
         before = _base(self._flow.target, link, self._way.far)
-        if stands.record.by_us or content.stands(sent, before, stands.entity):
+        if stands.ours(sent, before) or content.stands(sent, before, stands.entity):
             self._landed(intent, link, stands, batch)
         elif self._sink.limits.in_steps and (came := content.came(sent, content.fine(sent), before, stands.entity)):
             rest = {*_paths(sent)} - {*came}

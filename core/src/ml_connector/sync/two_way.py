@@ -27,7 +27,10 @@ HALTED: Final = "(stopped)"
 
 
 class TwoWay:
-    """Fulfils Rules for one way of a two-way flow. ``accepts`` are the fields that each side can store."""
+    """Fulfils Rules for one way of a two-way flow. ``accepts`` are the fields that each side can store.
+
+    ``shared``: other flows write such records as well.
+    """
 
     def __init__(
         self,
@@ -37,8 +40,10 @@ class TwoWay:
         crosswalk: Crosswalk,
         accepts: Mapping[Side, frozenset[str]],
         clock: Clock,
+        *,
+        shared: bool = False,
     ) -> None:
-        self.way = way
+        self.way, self._shared = way, shared
         self._target, self._project, self._crosswalk, self._accepts, self._clock = target, project, crosswalk, accepts, clock
 
     def wants_look(self, job: Job) -> bool:
@@ -58,11 +63,11 @@ class TwoWay:
     async def see(self, records: Sequence[Record]) -> dict[RemoteId, There]:
         found = [(record, self._project.view(record.entity)) for record in records if record.entity is not None]
         if self.way.far == "right":
-            return {record.id: There(record, entity) for record, entity in found}
+            return {record.id: There(record, entity, shared=self._shared) for record, entity in found}
         refs = {ref for _, entity in found for ref in refs_of(entity)}
         names = dict.fromkeys(refs, UNSET) | await self._crosswalk.names("left", refs)
         back = {name: ref for ref, name in names.items() if isinstance(name, Ref)}
-        return {record.id: There(record, with_refs(entity, names), back) for record, entity in found}
+        return {record.id: There(record, with_refs(entity, names), back, self._shared) for record, entity in found}
 
     def decide(self, job: Job, entity: Entity, names: Names, there: There | None) -> None:
         near = with_refs(entity, names) if self.way.near == "left" else entity
@@ -153,9 +158,9 @@ class TwoWay:
         action: Action = "created" if job.creates else "updated"
         paths, rule, sent = job.names or job.merging.merged.to(self.way.far), job.rule, self.changes(job)
         ours = job.merging.merged.entity
-        landed = landed and there.moved(job.there)
-        spelt = there.ours(job.there)
         before = job.before if job.names else None
+        moved = there.moved(job.there)
+        landed, spelt = landed and moved, moved and there.ours(content.only(ours, paths), before)
         whole = spelt or content.stands(content.only(ours, paths), before, there.entity)
         came = paths if whole else content.came(ours, paths, before, there.entity)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))

@@ -22,7 +22,7 @@ from ml_connector.twin import Clerk, Fault, Twin
 from ml_connector.use_cases.preflight import preflight
 from ml_connector_adapters.runner.simulate.doors import Door, jitter
 from ml_connector_adapters.runner.simulate.script import BOTH, SIDES, Script
-from ml_connector_adapters.runner.simulate.views import Views, habit, in_scope
+from ml_connector_adapters.runner.simulate.views import READY, Views, habit, in_scope
 
 HAZARDS: Final = (
     "kill",
@@ -91,7 +91,8 @@ class TwinPair:
         self._last: Edit | None = None
         for twin in self.twins.values():
             twin.clock.follow(VirtualClock().now)
-        hands = SIDES if self._two_way is not None else SIDES[:1] if accounts is not None else ()
+        led = accounts is not None and random.random() < 0.5
+        hands = SIDES if self._two_way is not None else SIDES[:1] if led else ()
         self._hands = [side for side in hands if isinstance(self.twins[side], Clerk)]
         play(self._prepare())
         self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
@@ -108,12 +109,13 @@ class TwinPair:
     @property
     def setting(self) -> str:
         ways = "both ways" if self._two_way is not None else "one way"
-        return f"{self._records} accounts {ways}, {self._records + 1} orders (seed {self._seed})"
+        clerks = " and ".join(self._hands) or "nobody"
+        return f"{self._records} accounts {ways}, {self._records + 1} orders, {clerks} sets fields (seed {self._seed})"
 
     @property
     def patience(self) -> float:
         """People set what some ERPs keep beside a record without telling so in its version: a day's full reading finds it."""
-        return 90_000 if self._two_way is not None else 4000
+        return 90_000 if self._hands else 4000
 
     @property
     def canaries(self) -> Sequence[str]:
@@ -174,7 +176,7 @@ class TwinPair:
         fields = {**value, "name": f"Newcomer {self._drawn}"}
         if self._script.numbers or (side == "right" and random.random() < 0.25):
             del fields["number"]
-        return fields | (ADDRESS if self._views.readies else {})
+        return fields | (ADDRESS if self._views.readies and random.random() < 0.7 else {})
 
     def perform(self, step: Step) -> None:
         match step:
@@ -325,8 +327,10 @@ class TwinPair:
         return side == "left" or any(path in row.fields for (one, _), row in self._seen[side].items() if one == kind)
 
     def refused(self, flow: Flow, wanted: Fields) -> bool:
-        """What has none of the flow's keys could not be found again."""
-        return not any(wanted.get(key) for key in flow.match)
+        """What has none of the flow's keys could not be found again, and who has no address is not made ready for invoices."""
+        if not any(wanted.get(key) for key in flow.match):
+            return True
+        return flow.name in self._views.readies and not any(wanted.get(name) for name in READY)
 
     def follows(self, side: Side, kind: Kind) -> bool:
         return True

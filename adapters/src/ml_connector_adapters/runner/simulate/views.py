@@ -82,7 +82,7 @@ class Views:
         sets = {path: fields.get(fact) for path, fact in self._set.get(flow.target, {}).items()}
         match flow.entity, flow.target:
             case "account", _ if flow.name in self.readies:
-                return {"number": fields["number"], **READY}
+                return {"number": fields["number"], **(READY if _has_address(fields) else dict.fromkeys(READY, 0))}
             case "account", _:
                 told = {path: value for path, value in fields.items() if _carried(flow, path)}
                 return {**told, **sets}
@@ -93,6 +93,11 @@ class Views:
             case _:
                 told = {"wanted_on": fields.get("wanted_on"), "quantities": fields.get("quantities")}
         return {"number": fields["number"], "account": fields.get("customer"), **told, **sets}
+
+
+def _has_address(fields: Fields) -> bool:
+    """Whether invoices could be sent anywhere."""
+    return any(value for path, value in fields.items() if path.startswith("billing."))
 
 
 def _carried(flow: Flow, path: str) -> bool:
