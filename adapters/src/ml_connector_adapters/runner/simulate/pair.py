@@ -40,6 +40,7 @@ HAZARDS: Final = (
 )
 """What may go wrong between two twins: no more than what every twin can play."""
 MOMENT: Final = timedelta(seconds=2)
+LONG_AGO: Final = timedelta(hours=1)
 FAULTS: Final = (
     Fault("status", status=429, retry_after="2"),
     Fault("status", status=429),
@@ -98,9 +99,12 @@ class TwinPair:
         self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
 
     async def _prepare(self) -> None:
-        """What ``ping --fix`` does once."""
+        """What ``ping --fix`` does once. What stands at the side that leads is older than what any vendor holds back yet."""
+        clock = self.twins["left"].clock
+        clock.follow(lambda: VirtualClock().now() - LONG_AGO)
         self.twins["left"].fill(self._records, self._records + 1, seed=self._seed)
         self.note("left", PERSON)
+        clock.follow(VirtualClock().now)
         for name, connection in self.connect(Process("setup")).items():
             assert connection.fitness is not None
             await preflight(name, connection.fitness, self.flows, repair=True)
@@ -131,7 +135,7 @@ class TwinPair:
             clock=ProcessClock(VirtualClock(), process, on_the_wire=True),
             secrets=MemorySecrets(self.twins[side].secrets()),
             tokens=ProcessTokens(self._tokens[side], process),
-            transport=Door(self.twins[side], process, self.deeds, partial(self._settles_in, side), partial(self.note, side)),
+            transport=Door(self.twins[side], process, partial(self._settles_in, side), partial(self.note, side)),
         )
         with jitter(self._seed):
             return configured.system.connect(configured.settings, host)
@@ -264,8 +268,8 @@ class TwinPair:
 
     # What stands
 
-    def note(self, side: Side, author: str) -> None:
-        """Write down what differs from the last look."""
+    def note(self, side: Side, author: str) -> bool:
+        """Write down what differs from the last look; whether anything does that a twin tells."""
         now: dict[tuple[Kind, RemoteId], Row] = {}
         for kind, flow in {flow.kind(side): flow for flow in reversed(self.flows)}.items():
             for called, facts in self.twins[side].facts(kind):
@@ -275,10 +279,11 @@ class TwinPair:
                     now[kind, str(facts.get("id", called))] = Row(number or called, shown, besides, facts)
         before, self._seen[side] = self._seen[side], now
         at = VirtualClock().now()
+        changed = any(place not in before or before[place].facts != row.facts for place, row in now.items())
+        if changed and author != PERSON:
+            self._written[side] = at
         for place, row in now.items():
             was = before.get(place)
-            if author != PERSON and (was is None or was.facts != row.facts):
-                self._written[side] = at
             if was is None or row.fields != was.fields:
                 self.deeds.append(
                     Deed(
@@ -293,6 +298,7 @@ class TwinPair:
                         after=row.fields,
                     )
                 )
+        return changed
 
     def _sent(self, side: Side, row: Row) -> Fields:
         """Of a record that we made: a number that nobody bore on the other side is one that the vendor gave."""
