@@ -48,7 +48,7 @@ class Script(msgspec.Struct, frozen=True):
     workspace: Workspace
     sets: Mapping[str, Mapping[str, str]]
     stages: Mapping[str, str]
-    numbers: bool  # accounts get their numbers from the system that leads; else people give them
+    numbers: bool  # accounts get their numbers from one of the systems; else people give them
     own_ids: Collection[Side]  # sides on which the number of an account is its id
 
     def twins(self) -> tuple[Twin, Twin]:
@@ -106,11 +106,11 @@ def _both_ways(data: Data, clerks: Sequence[Clerk], *, match: Sequence[str]) -> 
     left, right = _ends(data)
     for name, clerk in zip((left, right), clerks, strict=True):
         data["connections"][name] = _merged(clerk.newcomers(), data["connections"][name])
-    accounts, *completing = [name for name, flow in data["flows"].items() if flow["entity"] == "account"] or [""]
-    kept = {name: flow for name, flow in data["flows"].items() if name not in completing}
-    if accounts:
+    accounts = [name for name, flow in data["flows"].items() if flow["entity"] == "account"]
+    kept = {name: flow for name, flow in data["flows"].items() if name not in accounts[1:]}  # those complete what one made
+    for name in accounts[:1]:
         alike = {"between": [left, right], "owner": left, "owners": {OURS: right}}
-        kept[accounts] = {**alike, "entity": "account", "match": match, "fields": [*BOTH]}
+        kept[name] = {**alike, "entity": "account", "match": match, "fields": [*BOTH]}
     return {**data, "flows": _among_themselves(kept)}
 
 
