@@ -21,7 +21,8 @@ from ml_connector.testing import MemoryHost, MemorySecrets, MemoryTokens
 from ml_connector.twin import Clerk, Fault, Twin
 from ml_connector.use_cases.preflight import preflight
 from ml_connector_adapters.runner.simulate.doors import Door, jitter
-from ml_connector_adapters.runner.simulate.script import BOTH, SIDES, Script
+from ml_connector_adapters.runner.simulate.people import OTHER, People
+from ml_connector_adapters.runner.simulate.script import SIDES, Script
 from ml_connector_adapters.runner.simulate.views import READY, Views, habit, in_scope
 
 HAZARDS: Final = (
@@ -50,11 +51,8 @@ FAULTS: Final = (
     Fault("lost_after"),
     Fault("expire_tokens"),
 )
-ADDRESS: Final = {"billing.street": "Kungsgatan 4", "billing.city": "Uppsala", "billing.country": "Sweden"}
-"""Of those who shall be made ready for invoices, which are sent somewhere."""
 NEWCOMERS: Final = 3
 """How many accounts people enter on each side at most."""
-OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
 
 
 class Row(NamedTuple):
@@ -88,15 +86,19 @@ class TwinPair:
         self._written: dict[Side, datetime] = {}  # when a process last did
         self._seen: dict[Side, dict[tuple[Kind, RemoteId], Row]] = {"left": {}, "right": {}}
         self._entered: dict[str, tuple[Side, RemoteId]] = {}  # by the name under which the story knows it
-        self._drawn = 0
-        self._last: Edit | None = None
         for twin in self.twins.values():
             twin.clock.follow(VirtualClock().now)
         led = accounts is not None and random.random() < 0.5
         hands = SIDES if self._two_way is not None else SIDES[:1] if led else ()
         self._hands = [side for side in hands if isinstance(self.twins[side], Clerk)]
         play(self._prepare())
-        self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
+        self._people = People(
+            self.flows,
+            self._hands,
+            known=[row.number for (kind, _), row in self._seen["left"].items() if kind == "account"],
+            numbers=script.numbers,
+            addresses=bool(self._views.readies),
+        )
 
     async def _prepare(self) -> None:
         """What ``ping --fix`` does once. What stands at the side that leads is older than what any vendor holds back yet."""
@@ -143,44 +145,7 @@ class TwinPair:
     # What people do
 
     def draws(self, random: Random) -> Step:
-        if self._hands and random.random() < (0.6 if self._two_way is not None else 0.3):
-            return self._by_hand(random)
-        side: Side = "right" if random.random() < 0.2 else "left"
-        kinds = dict.fromkeys(flow.kind(side) for flow in self.flows)
-        count = 1 if side == "right" else random.randint(1, 2)
-        return Stir(side=side, kind=random.choice([*kinds]), count=count, seed=random.randrange(10**6))
-
-    def _by_hand(self, random: Random) -> Step:
-        """Values that never come twice, so that each tells where it is from, and no two accounts are of one name."""
-        self._drawn += 1
-        mark = self._drawn
-        side: Side = random.choice(self._hands)
-        value = {
-            "name": random.choice((f"Zoë 🚚 {mark} & Söhne", f"O'Neil {mark} Ltd")),
-            "phone": f"+46 8 {mark:05}",
-            "website": f"https://www.acme{mark}.example",
-            "number": f"K-{mark}",
-        }
-        if random.random() < 0.25:
-            return Enter(side=side, kind="account", number=f"new-{mark}", fields=self._newcomer(random, side, value))
-        if self._last is not None and random.random() < 0.3:  # somebody else, on the other side, sets the same fields
-            side, number, chosen = OTHER[self._last.side], self._last.number, [*self._last.fields]
-            side = side if side in self._hands else self._hands[0]
-        elif "right" in self._hands and not self._script.numbers and random.random() < 0.15:
-            side, number, chosen = "right", f"new-{random.randint(1, mark)}", ["number"]
-        else:
-            chosen = random.sample(BOTH, random.choice((1, 1, 2)))
-            number = random.choice([*self._known, *(f"new-{one}" for one in range(1, mark))])
-        fields = {name: None if name == "website" and random.random() < 0.2 else value[name] for name in chosen}
-        self._last = Edit(side=side, kind="account", number=number, fields=fields)
-        return self._last
-
-    def _newcomer(self, random: Random, side: Side, value: Mapping[str, str]) -> dict[str, str]:
-        """What is entered of a new account. Whoever enters it at a CRM may not know yet what number it shall have."""
-        fields = {**value, "name": f"Newcomer {self._drawn}"}
-        if self._script.numbers or (side == "right" and random.random() < 0.25):
-            del fields["number"]
-        return fields | (ADDRESS if self._views.readies and random.random() < 0.7 else {})
+        return self._people.draws(random)
 
     def perform(self, step: Step) -> None:
         match step:
