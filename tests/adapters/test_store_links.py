@@ -103,6 +103,12 @@ async def test_a_parent_is_awaited_until_it_arrives_and_then_its_orders_are_due(
     assert await store.links.arrived("orders", "left", parents) == 0
 
 
+async def test_what_was_left_out_until_another_flow_makes_it_waits_like_a_parked_record(store: Store) -> None:
+    await keep(store, [msgspec.structs.replace(parked("1", "C-100"), standing="skipped")])
+    assert await store.links.awaited("orders", "left") == [Ref("account", "C-100")]
+    assert await store.links.arrived("orders", "left", [Ref("account", "C-100")]) == 1
+
+
 async def test_a_parent_is_awaited_on_the_side_where_its_child_was_read(store: Store) -> None:
     await keep(store, [parked("1", "C-100"), parked("2", "7001", side="right"), parked("3", "C-100", side="right")])
     assert await store.links.awaited("orders", "left") == [Ref("account", "C-100")]

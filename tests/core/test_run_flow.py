@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from engine import CUSTOMERS, ORDERS, Engine, changed, customer, order
 
 from ml_connector.domain import Money, Ref
 from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, LeaseHeld, LeaseLost, Throttled, Unavailable
-from ml_connector.ports.sink import Later, Rejected
+from ml_connector.ports.sink import Later, Rejected, Unknown
 from ml_connector.use_cases.explain import explain
 from ml_connector.use_cases.replay import replay
 from ml_connector.use_cases.run_flow import run_flow
@@ -364,6 +365,47 @@ async def test_what_where_leaves_out_is_counted_and_told(style: str) -> None:
     run = await engine.run(flow)
     assert (run.counts.written, run.counts.skipped, run.outcome) == (1, 1, "green")
     assert (await engine.run(flow)).counts.adds_up()
+
+
+async def test_what_a_flow_only_completes_is_completed_once_another_flow_has_made_it(style: str) -> None:
+    completing = changed(CUSTOMERS, name="completing", writes="update", fields=frozenset({"number", "industry"}))
+    making = changed(CUSTOMERS, fields=frozenset({"number", "name"}))
+    engine = Engine(style, making, completing)
+    engine.erp.put(customer(industry="Trade"))
+    early = await engine.run(completing)
+    assert (early.counts.skipped, early.outcome) == (1, "green")
+    await engine.run(making)
+    assert (await engine.run(completing)).counts.written == 1
+    assert engine.there()["C-100"].industry == "Trade"
+    assert (await engine.link("C-100", completing)).trouble is None
+
+
+async def test_a_write_that_never_left_is_not_taken_for_landed_because_another_flow_wrote_the_record(style: str) -> None:
+    completing = changed(CUSTOMERS, name="completing", writes="update", fields=frozenset({"number", "industry"}))
+    making = changed(CUSTOMERS, fields=frozenset({"number", "name", "phone"}))
+    engine = Engine(style, making, completing)
+    acme = engine.erp.put(customer(industry="Trade"))
+    for flow in (making, completing):
+        await engine.run(flow)
+    engine.erp.edit_as_person("account", acme, industry="Steel", phone="+46 8 2")
+    sink = engine.right.sinks["account"]
+    whole = sink.write
+
+    async def unheard(writes: Any) -> Any:
+        return [Unknown(reason="no answer") for _ in writes]
+
+    async def blind(keys: Any) -> Any:
+        raise Unavailable("away")
+
+    sink.write, source = unheard, engine.right.sources["account"]  # type: ignore[method-assign]
+    fetch, source.fetch = source.fetch, blind  # type: ignore[method-assign]
+    assert (await engine.run(completing)).counts.unknown == 1
+    sink.write, source.fetch = whole, fetch  # type: ignore[method-assign]
+    await engine.run(making)
+    await engine.run(completing)
+    assert (engine.there()["C-100"].phone, engine.there()["C-100"].industry) == ("+46 8 2", "Steel")
+    told = await engine.audit(lambda entry: entry.flow == "completing" and entry.action == "updated")
+    assert len(told) == 2
 
 
 async def test_money_arrives_to_the_last_digit(style: str) -> None:

@@ -410,9 +410,10 @@ async def test_a_refused_write_leaves_the_edit_for_a_later_try(style: str) -> No
     assert engine.over_there().name == "Acme AB"
 
 
-async def test_a_number_that_the_other_system_assigns_comes_back(style: str) -> None:
+@pytest.mark.parametrize("answer", ["heard", "lost", "heard by nobody"])
+async def test_a_number_that_the_other_system_assigns_comes_back(style: str, answer: str) -> None:
     engine = Parties(style, msgspec.structs.replace(PARTIES, match=("number", "tax_id")))
-    engine.there_id = engine.crm.put(Account(name="New", tax_id="SE1"))
+    engine.there_id = engine.crm.put(Account(name="New", tax_id="SE1", number=None))
     assigns = engine.erp.store
 
     def numbered(entity: Any, *, by_us: bool, over: str | None = None) -> Any:
@@ -421,6 +422,19 @@ async def test_a_number_that_the_other_system_assigns_comes_back(style: str) -> 
         return assigns(entity, by_us=by_us, over=over)
 
     engine.erp.store = numbered  # type: ignore[method-assign]
+    sink = engine.left.sinks["account"]
+    whole = sink.write
+
+    async def unheard(writes: Any) -> Any:
+        outcomes = await whole(writes)
+        if answer == "heard by nobody":
+            raise Died
+        return [Unknown(reason="no answer") for _ in outcomes] if answer == "lost" else outcomes
+
+    sink.write = unheard  # type: ignore[method-assign]
+    await (_until_death(engine) if answer == "heard by nobody" else engine.go())
+    sink.write = whole  # type: ignore[method-assign]
+    engine.clock_on(4000)
     await engine.go()
     assert engine.over_there().number == "K-1"
     assert [entity.number for entity in engine.erp.records("account").values()] == ["K-1"]

@@ -167,16 +167,22 @@ class Twin(Protocol):
 class Clerk(Protocol):
     """What people write at a twin field by field, new records among it: for simulations that play both ways."""
 
+    @property
+    def numbers(self) -> bool:
+        """Whether the vendor gives new accounts their business numbers; else a person does, here or on the other side."""
+        ...
+
     def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
         """A person sets fields of a record: ``name``, ``phone`` and ``website`` of an account; None clears.
 
         ``record`` is its id as ``facts`` tell it, where they do, else its business number; "" enters a new one, to which
-        ``fields`` give a name. Returns that id or number.
+        ``fields`` give a name. ``number`` is among them where people give accounts the number that the ERP knows them by.
+        Returns that id or number. Raises ValueError for what the vendor's own screens would not take.
         """
         ...
 
     def newcomers(self) -> Mapping[str, object]:
-        """Settings of the connection, beside ``settings``, without which the vendor takes no records that begin elsewhere."""
+        """Settings of the connection, over the recipe's, without which the vendor takes no records that begin elsewhere."""
         ...
 
 

@@ -147,6 +147,15 @@ def test_a_region_is_kept_where_its_country_keeps_regions() -> None:
     assert mapping.body_of(SETTINGS, "account", Account(billing=place), creates=False)["Province"] == "Ontario"
 
 
+@pytest.mark.parametrize(("place", "region"), [(Address(region=None, country="GB"), None), (Address(region="Kent"), "Kent")])
+def test_the_region_of_the_country_before_does_not_stay_behind(place: Address, region: str | None) -> None:
+    row = {**STAMPS, "City": "Leeds", "State": "TX", "County": "Surrey", "Country": "GB"}
+    row |= mapping.body_of(SETTINGS, "account", Account(billing=place), creates=False)
+    read = mapping.address_of(SETTINGS, row)
+    assert read is not None
+    assert read.region == region
+
+
 def test_a_cleared_phone_clears_every_part_of_it() -> None:
     body = mapping.body_of(SETTINGS, "account", Account(phone=None), creates=False)
     assert body == dict.fromkeys(("RawPhoneNumber", "PhoneCountryCode", "PhoneAreaCode", "PhoneNumber"))

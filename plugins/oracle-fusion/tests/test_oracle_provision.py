@@ -1,5 +1,6 @@
 """From a party to a customer that can be invoiced: every step, cut off anywhere, and completed by doing it again."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -95,8 +96,9 @@ async def test_a_lost_answer_to_the_party_itself_is_unknown_and_nothing_hangs_on
 
 
 async def test_a_refused_step_says_which_and_in_oracles_words(finance: World) -> None:
+    made = await finance.create(acme(extra=Extra({"finance_status": "party_only"})))
     world = finance.again(provision="finance_ready", finance={"set_id": SET_ID, "profile_class": "GOLD"})
-    outcome = await world.write(Create(key=Key("number", acme().number or ""), entity=acme(extra=READY)))
+    outcome = await world.update(made, Account(extra=READY))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, outcome.field) == ("AR-855001", "extra.finance_status")
     assert "with customer account; its credit profile is refused" in outcome.reason
@@ -111,9 +113,27 @@ async def test_a_party_without_a_usage_is_told_with_what_to_do(finance: World) -
 
 
 async def test_invoices_need_an_address(finance: World) -> None:
-    outcome = await finance.write(Create(key=Key("number", acme().number or ""), entity=acme(billing=None, extra=READY)))
+    made = await finance.create(acme(billing=None))
+    outcome = await finance.update(made, Account(extra=READY))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, outcome.field) == ("NO_ADDRESS", "billing")
+
+
+async def test_a_new_party_that_cannot_be_made_ready_is_told_as_written_with_a_remark(finance: World) -> None:
+    made = await finance.create(acme(billing=None))
+    assert made.created
+    [remark] = made.warnings
+    assert remark.startswith("not ready for invoices: party CDRM_")
+    assert remark.endswith("it has no address, and invoices need one")
+
+
+@pytest.mark.parametrize("change", [acme(billing=None, extra=READY), acme(extra=Extra({"finance_status": "perhaps"}))])
+async def test_what_was_asked_for_by_name_and_refused_is_looked_at_again_and_not_called_unwritten(
+    finance: World, change: Account
+) -> None:
+    outcome = await finance.write(Create(key=Key("number", acme().number or ""), entity=change))
+    assert isinstance(outcome, Unknown)
+    assert len(finance.twin.store.rows("accounts")) == 1
 
 
 async def test_two_customer_accounts_are_a_persons_to_tell_apart(finance: World) -> None:
@@ -123,6 +143,16 @@ async def test_two_customer_accounts_are_a_persons_to_tell_apart(finance: World)
     outcome = await finance.update(made, Account(extra=READY))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "AMBIGUOUS"
+
+
+async def test_of_two_who_make_a_customer_ready_at_once_neither_is_refused(finance: World) -> None:
+    made = await finance.create(acme(extra=Extra({"finance_status": "party_only"})))
+    settings = {"provision": "finance_ready", "finance": {"set_id": SET_ID, "currency": "SEK"}}
+    hasty = [Update(id=made.id, changes=Account(extra=READY), version=made.version)]
+    one, other = await asyncio.gather(finance.accounts.write(hasty), finance.again(**settings).accounts.write(hasty))
+    assert [type(outcome) for outcome in (*one, *other)] == [Written, Written]
+    assert len(customer(finance)["_sites"]) == 1  # type: ignore[arg-type]
+    assert len(finance.twin.store.rows("profiles")) == 1
 
 
 async def test_what_receivables_does_not_show_yet_is_not_called_ready(finance: World) -> None:

@@ -187,7 +187,7 @@ def _in_flow(flow: str | None) -> ColumnElement[bool]:
 
 def _waiting(flow: str, side: Side) -> ColumnElement[bool]:
     ours = (LINKS.c.flow == flow, LINKS.c.waits_side == side)
-    return and_(*ours, LINKS.c.standing == "parked", LINKS.c.waits_key.is_not(None))
+    return and_(*ours, LINKS.c.standing.in_(("parked", "skipped")), LINKS.c.waits_key.is_not(None))
 
 
 def _one_by_one(change: Update, *which: ColumnElement[bool]) -> Update:

@@ -62,7 +62,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str = ""
     fix: str = ""
     side: Side = "left"  # the side that was read when it came up
-    waits_for: Ref | None = None  # parked: the parent, in terms of that side
+    waits_for: Ref | None = None  # parked: the parent; skipped: the record itself, until a flow has linked it
     clashes: tuple[Clash, ...] = ()  # conflicted: what waits for a person's choice
     since: datetime | None = None
     attempts: int = 1
@@ -260,11 +260,11 @@ class Links(Protocol):
         ...
 
     async def awaited(self, flow: str, side: Side) -> list[Ref]:
-        """The distinct parents that records parked when ``side`` was read wait for, in that side's terms."""
+        """The distinct records, of ``side`` and in its terms, that what was parked or skipped when it was read waits for."""
         ...
 
     async def arrived(self, flow: str, side: Side, parents: Sequence[Ref]) -> int:
-        """Mark due whatever was parked under these parents when ``side`` was read; returns how many."""
+        """Mark due whatever was parked or skipped for these when ``side`` was read; returns how many."""
         ...
 
     async def standing(self, flow: str | None = None, standings: Sequence[Standing] = (), *, limit: int = 1000) -> list[Link]:

@@ -22,6 +22,7 @@ class Evidence:
     def __init__(self, stage: Stage) -> None:
         self.stage, self.pair, self.state = stage, stage.pair, stage.state
         self.one_way = [flow for flow in stage.pair.flows if not flow.two_way]
+        self.making = [flow for flow in self.one_way if flow.creates]  # the others complete what these made
         self.two_way = [flow for flow in stage.pair.flows if flow.two_way]
         self.entries = [record.entry for record in stage.state.ledger.audit]
         self.links: Mapping[tuple[str, RemoteId], list[Link]] = defaultdict(list)

@@ -171,7 +171,7 @@ def _blind(evidence: Evidence) -> Iterator[Broken]:
         if deed.side == "left":
             yield Broken(BLIND, f"{deed.author} wrote {deed.kind} {deed.number} on the left, which the flows only read")
             continue
-        flow = next(each for each in evidence.pair.flows if each.target == deed.kind)
+        flow = next(each for each in evidence.making if each.target == deed.kind)
         history = _history(evidence, flow, deed.number)
         for path in deed.changed:
             said = {repr(wanted.get(path)) for _, wanted in history if wanted is not None and path in wanted}
@@ -210,7 +210,7 @@ def _history(evidence: Evidence, flow: Flow, number: str) -> list[tuple[Any, Fie
 
 def _older(evidence: Evidence) -> Iterator[Broken]:
     """Per field, what we wrote is a walk forward through what stood at the source."""
-    for flow in evidence.one_way:
+    for flow in evidence.making:
         place: dict[tuple[RemoteId, str], int] = {}
         histories: dict[str, list[tuple[Any, Fields | None]]] = {}
         for deed in evidence.ours:
@@ -244,7 +244,7 @@ def _older(evidence: Evidence) -> Iterator[Broken]:
 
 def _loops(evidence: Evidence) -> Iterator[Broken]:
     """No more writes of a field than edits of it, on either side."""
-    for flow in evidence.one_way:
+    for flow in evidence.making:
         edits: Counter[tuple[str, str]] = Counter()
         writes: Counter[tuple[str, str]] = Counter()
         for deed in evidence.pair.deeds:
@@ -311,7 +311,8 @@ def _audit(evidence: Evidence) -> Iterator[Broken]:
                 yield Broken(LEDGER, f"the audit tells {count} times that {place[1]} was created, and it was {made} times")
         for place, deeds in asked.items():
             unknowable = unheard(evidence, flow, deeds[0].number) and _touched(evidence, flow, place[1])
-            if any(deed.before is None for deed in deeds) and not created[place] and not unknowable:
+            made = flow.creates and any(deed.before is None for deed in deeds)
+            if made and not created[place] and not unknowable:
                 yield Broken(
                     LEDGER, f"{deeds[0].kind} {deeds[0].number} was created as {place[1]}, and the audit does not tell"
                 )

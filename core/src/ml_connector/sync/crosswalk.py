@@ -58,6 +58,10 @@ class Crosswalk:
                 found |= {ref: Ref(route.far_kind, across[ref.key]) for ref in missing if ref.key in across}
         return found
 
+    def has_siblings(self, side: Side) -> bool:
+        """Whether another flow between the same connections links records of the same kinds."""
+        return bool(self._siblings[side])
+
     async def counterparts(self, side: Side, ids: Sequence[RemoteId]) -> dict[RemoteId, RemoteId]:
         """Ids that another flow between the same connections and kinds already linked: never create those again."""
         found: dict[RemoteId, RemoteId] = {}

@@ -81,7 +81,7 @@ class Doubts:
             filled = [path for path in besides if not content.is_empty(content.value_at(sent, path))]
             begun = bool(filled) and self._lacking(intent, stands).issuperset(filled)  # cut off behind the first call
             if (
-                stands.record.by_us
+                stands.ours(sent, None)
                 or begun
                 or any(content.akin(content.value_at(sent, path), content.value_at(stands.entity, path)) for path in besides)
             ):
@@ -108,7 +108,7 @@ class Doubts:
                 self._tell(intent, link, batch, landed)
             return
         before = _base(self._flow.target, link, self._way.far)
-        if stands.record.by_us or content.stands(sent, before, stands.entity):
+        if stands.ours(sent, before) or content.stands(sent, before, stands.entity):
             self._landed(intent, link, stands, batch)
         elif self._sink.limits.in_steps and (came := content.came(sent, content.fine(sent), before, stands.entity)):
             rest = {*_paths(sent)} - {*came}
@@ -211,7 +211,10 @@ def landed(rules: Rules, intent: Intent, link: Link, stands: There, *, lacking: 
         sent = content.only(sent, [path for path in content.fine(sent) if path not in lacking])
     paths = content.changed_fields(sent, None)
     values = {path: content.value_at(sent, path) for path in paths}
-    theirs = {path: content.value_at(spelt if content.tells(spelt, path) else sent, path) for path in paths}
+    filled = rules.filled(sent, spelt) if intent.deed == "create" else ()
+    theirs = {
+        path: content.value_at(spelt if path not in filled and content.tells(spelt, path) else sent, path) for path in paths
+    }
     agreed = content.put(_base(kind, link, None), values)
     told = content.encode(agreed)
     for side, news in ((way.near, values), (way.far, theirs)):

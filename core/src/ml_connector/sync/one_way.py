@@ -19,8 +19,9 @@ from ml_connector.sync.way import Way
 class OneWay:
     """Fulfils Rules."""
 
-    def __init__(self, way: Way, target: Source | None, returning: Sequence[Flow] = ()) -> None:
+    def __init__(self, way: Way, target: Source | None, returning: Sequence[Flow] = (), *, shared: bool = False) -> None:
         self.way, self._target = way, target
+        self._shared = shared  # other flows write such records as well
         self._returning = returning  # flows that carry back what people do to what this one writes
 
     def _spared(self, field: str) -> bool:
@@ -41,7 +42,7 @@ class OneWay:
         return await self.see(await self._target.fetch(ids)) if ids and self._target is not None else {}
 
     async def see(self, records: Sequence[Record]) -> dict[RemoteId, There]:
-        return {record.id: There(record, record.entity) for record in records if record.entity is not None}
+        return {record.id: There(record, record.entity, shared=self._shared) for record in records if record.entity is not None}
 
     def decide(self, job: Job, entity: Entity, names: Names, there: There | None) -> None:
         flow = self.way.flow
@@ -79,7 +80,7 @@ class OneWay:
         sent = self.changes(job)
         apart = set(content.strayed(job.desired, there.entity))
         wanted = job.names or content.changed_fields(job.desired, None)
-        ours = landed and there.ours(job.there)
+        ours = landed and there.ours(self.sent(job), job.before)
         names = [] if ours else [name for name in wanted if name in apart or not content.tells(there.entity, name)]
         if landed:  # what a vendor may have made of it is no reason to write it again
             names = [
@@ -134,6 +135,9 @@ class OneWay:
         drift = msgspec.json.encode(kept) if kept else None
         job.link = msgspec.structs.replace(job.link, right=end, standing="agreed", agreed=agreed, drift=drift)
         job.end("written", action)
+
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+        return ()
 
     def _stays(self, job: Job, field: str) -> bool:
         """An edit over there that this write left alone, because another flow carries it back."""

@@ -22,7 +22,7 @@ from ml_connector.sync.prepare import Preparer
 from ml_connector.sync.read import Batch, Mark, Position, SweepReader, due_for_full, position, read_feed
 from ml_connector.sync.rules import Rules
 from ml_connector.sync.two_way import TwoWay
-from ml_connector.sync.way import Way, ways
+from ml_connector.sync.way import Way, shared, ways
 from ml_connector.sync.write import Writer
 
 
@@ -106,11 +106,11 @@ class Itinerary:
 
     def rules(self, way: Way) -> Rules:
         flow, world = self._flow, self._world
-        source = self._ends.station(way.far).source
+        source, others = self._ends.station(way.far).source, shared(way, world.flows)
         if not flow.two_way:
-            return OneWay(way, source, [other for other in world.flows if other.returns(flow)])
+            return OneWay(way, source, [other for other in world.flows if other.returns(flow)], shared=others)
         assert source is not None
-        return TwoWay(way, source, self.project, self.crosswalk, self._accepts, world.clock)
+        return TwoWay(way, source, self.project, self.crosswalk, self._accepts, world.clock, shared=others)
 
     def passage(self, way: Way, *, anew: bool, creates: bool, empty: bool = False, pinned: bool = False) -> Passage:
         """``creates`` False: what has no counterpart is held for a person's review. ``empty``: the target held nothing when

@@ -71,6 +71,7 @@ class Preparer:
         for job, entity, translated in ready:
             if job.term is None:
                 self._rules.decide(job, entity, translated, there.get(job.there.id or ""))
+                self._left_out(job)
         return jobs
 
     def _link(self, record: Record, known: dict[str, Link], elsewhere: dict[str, str]) -> Link:
@@ -195,6 +196,20 @@ class Preparer:
                 waits_for=parent,
             ),
         )
+
+    def _left_out(self, job: Job) -> None:
+        """What this flow does not make, another between the same systems may: then the record is looked at again."""
+        near = self._way.near
+        if job.term == "skipped" and job.there.id is None and self._crosswalk.has_siblings(near):
+            trouble = Trouble(
+                code="NOT_THERE",
+                reason=job.reason,
+                fix="It goes on by itself when another flow has made it",
+                side=near,
+                waits_for=Ref(self._flow.kind(near), job.record.id),
+                since=self._clock.now(),
+            )
+            job.link = msgspec.structs.replace(job.link, trouble=trouble)
 
     def _hold(self, job: Job) -> None:
         kind, target = self._way.kind, self._way.target

@@ -7,6 +7,7 @@ import msgspec
 
 from ml_connector.domain import Entity, Record, RemoteId
 from ml_connector.ports.state import Action, Change, End
+from ml_connector.sync import content
 from ml_connector.sync.job import Job, Names
 from ml_connector.sync.way import Way
 
@@ -17,14 +18,18 @@ class There(msgspec.Struct, frozen=True, gc=False):
     record: Record
     entity: Entity
     back: Names = {}  # common terms → that side's own, for the refs in it
+    shared: bool = False  # other flows write such records as well
+
+    def ours(self, sent: Entity, before: Entity | None) -> bool:
+        """Whether the vendor says that the last hand was ours, and it was this flow's that sent this.
+
+        Where other flows write such records, some of what was sent must stand there, and not have stood before.
+        """
+        return self.record.by_us and (not self.shared or bool(content.came(sent, content.fine(sent), before, self.entity)))
 
     def moved(self, end: End) -> bool:
         """Whether anything has come upon the record since it was seen at ``end``, as far as versions tell."""
         return end.id != self.record.id or end.version is None or self.record.version != end.version
-
-    def ours(self, end: End) -> bool:
-        """Whether the vendor says that what came upon it last was a write of ours."""
-        return self.record.by_us and self.moved(end)
 
 
 class Rules(Protocol):
@@ -73,6 +78,10 @@ class Rules(Protocol):
 
     def written(self, job: Job, action: Action, learnt: Entity | None) -> None:
         """End the job as written. ``learnt``: what the vendor made of it, in common terms, where it was looked at."""
+        ...
+
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+        """What the vendor gave a new record that the side it is from lacks and keeps as well: nobody has agreed to it yet."""
         ...
 
     def lose(self, job: Job) -> None:

@@ -27,7 +27,10 @@ HALTED: Final = "(stopped)"
 
 
 class TwoWay:
-    """Fulfils Rules for one way of a two-way flow. ``accepts`` are the fields that each side can store."""
+    """Fulfils Rules for one way of a two-way flow. ``accepts`` are the fields that each side can store.
+
+    ``shared``: other flows write such records as well.
+    """
 
     def __init__(
         self,
@@ -37,8 +40,10 @@ class TwoWay:
         crosswalk: Crosswalk,
         accepts: Mapping[Side, frozenset[str]],
         clock: Clock,
+        *,
+        shared: bool = False,
     ) -> None:
-        self.way = way
+        self.way, self._shared = way, shared
         self._target, self._project, self._crosswalk, self._accepts, self._clock = target, project, crosswalk, accepts, clock
 
     def wants_look(self, job: Job) -> bool:
@@ -58,11 +63,11 @@ class TwoWay:
     async def see(self, records: Sequence[Record]) -> dict[RemoteId, There]:
         found = [(record, self._project.view(record.entity)) for record in records if record.entity is not None]
         if self.way.far == "right":
-            return {record.id: There(record, entity) for record, entity in found}
+            return {record.id: There(record, entity, shared=self._shared) for record, entity in found}
         refs = {ref for _, entity in found for ref in refs_of(entity)}
         names = dict.fromkeys(refs, UNSET) | await self._crosswalk.names("left", refs)
         back = {name: ref for ref, name in names.items() if isinstance(name, Ref)}
-        return {record.id: There(record, with_refs(entity, names), back) for record, entity in found}
+        return {record.id: There(record, with_refs(entity, names), back, self._shared) for record, entity in found}
 
     def decide(self, job: Job, entity: Entity, names: Names, there: There | None) -> None:
         near = with_refs(entity, names) if self.way.near == "left" else entity
@@ -153,15 +158,17 @@ class TwoWay:
         action: Action = "created" if job.creates else "updated"
         paths, rule, sent = job.names or job.merging.merged.to(self.way.far), job.rule, self.changes(job)
         ours = job.merging.merged.entity
-        landed = landed and there.moved(job.there)
-        spelt = there.ours(job.there)
         before = job.before if job.names else None
+        moved = there.moved(job.there)
+        landed, spelt = landed and moved, moved and there.ours(content.only(ours, paths), before)
         whole = spelt or content.stands(content.only(ours, paths), before, there.entity)
         came = paths if whole else content.came(ours, paths, before, there.entity)
         job.stand(msgspec.structs.replace(job.there, id=there.record.id, version=there.record.version))
         if landed and came:  # perhaps not all of it, where a write takes several calls: the rest is merged and written anew
             job.tell(action, rule, sent if whole else [change for change in sent if change.field in came])
-            self._agree(job, job.merging, came, content.spelling(content.only(ours, came), there.entity, by_us=spelt))
+            theirs = content.spelling(content.only(ours, came), there.entity, by_us=spelt)
+            filled = self.filled(job.merging.near.now, theirs) if action == "created" else ()
+            self._agree(job, job.merging, [path for path in came if path not in filled], theirs)
         self._merge(job, job.merging.near.now, job.merging.names, there)
         job.rule = job.rule or rule
         if not job.names:
@@ -184,7 +191,7 @@ class TwoWay:
         merging = job.merging
         paths = job.names or merging.merged.to(self.way.far)
         job.changes = self.changes(job)
-        filled = self._filled(merging.near.now, learnt) if action != "updated" else ()
+        filled = self.filled(merging.near.now, learnt) if action != "updated" else ()
         self._agree(job, merging, [path for path in paths if path not in filled], learnt)
         if job.names:
             kept = turns.turned(job.link.turns, paths, self.way.far, self._clock.now())
@@ -232,7 +239,7 @@ class TwoWay:
         if job.merging.merged.to(self.way.near):
             job.link = msgspec.structs.replace(job.link, due=True)
 
-    def _filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
+    def filled(self, near: Entity, learnt: Entity | None) -> tuple[str, ...]:
         """What the vendor filled in that the near side lacks and can store, such as a number: nobody has agreed to it yet."""
         if learnt is None:
             return ()

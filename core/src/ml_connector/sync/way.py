@@ -1,5 +1,7 @@
 """One direction of a flow: the side that is read (near) and the side that is written (far)."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ml_connector.domain import Kind, Side
@@ -41,6 +43,12 @@ class Way(msgspec.Struct, frozen=True):
 
     def near_end(self, link: Link) -> End:
         return link.end(self.near)
+
+
+def shared(way: Way, flows: Iterable[Flow]) -> bool:
+    """Whether other flows write such records as well, so that a write of ours need not have been this one's."""
+    others = (each for flow in flows if flow.name != way.flow.name for each in ways(flow))
+    return any((each.target, each.kind) == (way.target, way.kind) for each in others)
 
 
 def ways(flow: Flow) -> tuple[Way, ...]:

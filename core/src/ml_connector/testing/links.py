@@ -156,8 +156,8 @@ def _forgetful(link: Link) -> Link:
 
 
 def _parent(link: Link, side: Side) -> Ref | None:
-    parked = link.standing == "parked" and link.trouble is not None and link.trouble.side == side
-    return link.trouble.waits_for if parked and link.trouble is not None else None
+    trouble = link.trouble if link.standing in ("parked", "skipped") else None
+    return trouble.waits_for if trouble is not None and trouble.side == side else None
 
 
 def _names(link: Link) -> list[tuple[str, Side, RemoteId]]:

@@ -224,6 +224,7 @@ def place_of(settings: Settings, field: str, place: Address | None, *, creates: 
         if value is not UNSET:
             body[attribute] = _fitting(value, limit, f"{field}.{part}") if value else None
     if place.region is not UNSET:
+        body |= dict.fromkeys(REGION_ATTRIBUTES)  # the region of another country stood elsewhere, and would be read on
         attribute = settings.region_attributes.get(str(body.get("Country")), settings.region_attribute)
         body[attribute] = _fitting(place.region, REGION_LIMIT, f"{field}.region") if place.region else None
     return {name: value for name, value in body.items() if value is not None} if creates else body

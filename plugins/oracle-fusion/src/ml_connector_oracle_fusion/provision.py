@@ -5,7 +5,7 @@ shows as not ready, and is completed by doing it again. ``extra.finance_status``
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from ml_connector.domain import UNSET, Scalar
@@ -15,7 +15,7 @@ from ml_connector_oracle_fusion import mapping, wire
 from ml_connector_oracle_fusion.api import Api, Resource
 from ml_connector_oracle_fusion.customers import BILL_TO, CustomerAccount, Customers
 from ml_connector_oracle_fusion.jobs import Job
-from ml_connector_oracle_fusion.judge import Refused
+from ml_connector_oracle_fusion.judge import DUPLICATE, Refused
 from ml_connector_oracle_fusion.reading import PartyReader
 
 STATUS: Final = "finance_status"
@@ -73,7 +73,30 @@ class Provisioning:
 
     async def follow(self, jobs: Sequence[Job]) -> None:
         """Of jobs whose parties are written, those that shall be ready are made so. What many can be asked at once is."""
-        wanted = [job for job in jobs if job.open and job.row is not None and self._wants(job)]
+        written = [job for job in jobs if job.open and job.row is not None]
+        await self._make_ready(written)
+        for job in written:
+            self._tell_apart(job)
+
+    def _tell_apart(self, job: Job) -> None:
+        """A refusal says that nothing is written. Where the party is, that is told, and being ready is another matter: a remark
+        where nobody asked for it by name, else for the next look to find missing.
+        """
+        refusal = job.outcome
+        if not isinstance(refusal, Rejected) or not (job.body or isinstance(job.write, Create)):
+            return
+        if self._asked(job) is None:
+            job.outcome = None
+            job.warnings.append(f"not ready for invoices: {refusal.reason}")
+        else:
+            job.outcome = Unknown(reason=refusal.reason)
+
+    def _asked(self, job: Job) -> Scalar:
+        extra = job.entity.extra
+        return extra.get(STATUS) if extra is not UNSET else None
+
+    async def _make_ready(self, jobs: Sequence[Job]) -> None:
+        wanted = [job for job in jobs if self._wants(job)]
         if not wanted:
             return
         try:
@@ -90,8 +113,7 @@ class Provisioning:
     def _wants(self, job: Job) -> bool:
         if isinstance(job.write, Remove):
             return False
-        extra = job.entity.extra
-        asked = extra.get(STATUS) if extra is not UNSET else None
+        asked = self._asked(job)
         if asked is None:
             return isinstance(job.write, Create) and (job.row or {}).get("Type") != mapping.TYPE_PROSPECT
         if asked == PARTY:
@@ -126,12 +148,10 @@ class Provisioning:
                 return False
             step = "its credit profile"
             if await self._customers.profile(account.number) is None:
-                await self._customers.make_profile(party, account)
-                done.append("credit profile")
+                made = await _unless_there(self._customers.make_profile(party, account))
+                done += ["credit profile"] if made else []
             step = "its bill-to site"
-            site = next((site for site in account.sites if site.address == address), None)
-            if site is None or BILL_TO not in site.uses:
-                await self._customers.make_bill_to(party, account, address, site)
+            if await self._bill_to(party, account, address):
                 done.append("bill-to site")
         except Refused as error:
             told = f", with {' and '.join(done)}" if done else ""
@@ -148,6 +168,17 @@ class Provisioning:
         if done:
             job.warnings.append(f"made {' and '.join(done)}")
         return True
+
+    async def _bill_to(self, party: str, account: CustomerAccount, address: str) -> bool:
+        """Whether a site of the address with its use was made. Who finds that somebody was faster looks once more."""
+        for _ in range(2):
+            site = next((site for site in account.sites if site.address == address), None)
+            if site is not None and BILL_TO in site.uses:
+                return False
+            if await _unless_there(self._customers.make_bill_to(party, account, address, site)):
+                return True
+            account = next((each for each in await self._customers.of_party(party) if each.id == account.id), account)
+        return False
 
     async def _addresses(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Party id → id of its primary address, which is what a site is made of."""
@@ -201,3 +232,14 @@ class Provisioning:
             if job.id not in ready:
                 reason = f"party {job.number} is written, all steps are done; Receivables does not show it yet"
                 job.outcome = Unknown(reason=reason)
+
+
+async def _unless_there(step: Awaitable[object]) -> bool:
+    """Whether the step made something: False where it was refused because that is there by now."""
+    try:
+        await step
+    except Refused as error:
+        if error.code not in DUPLICATE:
+            raise
+        return False
+    return True

@@ -70,7 +70,7 @@ def simulate(*, pair: str = "memory:memory", seeds: int = 200, seed: int | None 
     Parameters
     ----------
     pair
-        memory:memory, or two systems that ship twins, as FROM:TO.
+        memory:memory, or an ERP and a CRM that ship twins and a recipe, as ERP:CRM.
     seeds
         How many stories, from seed 0 on.
     seed

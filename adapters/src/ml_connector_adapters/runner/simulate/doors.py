@@ -1,14 +1,13 @@
 """A process's way to a twin: where it dies, and where what came of each request is written down."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
 
 import httpx
 
-from ml_connector.simulation.pair import Deed
 from ml_connector.simulation.process import Process
 from ml_connector.twin import Twin
 from ml_connector_adapters.http import client as http_client
@@ -16,29 +15,24 @@ from ml_connector_adapters.http.twins import answer
 
 
 class Door(httpx.AsyncBaseTransport):
-    """Requests wait for ``settles_in`` seconds; ``note`` is told who asked, after whatever may have changed something."""
+    """Requests wait for ``settles_in`` seconds; ``note`` is told who asked, after whatever may have changed something, and says
+    whether it has.
+    """
 
-    def __init__(
-        self,
-        twin: Twin,
-        process: Process,
-        deeds: Sequence[Deed],
-        settles_in: Callable[[], float],
-        note: Callable[[str], None],
-    ) -> None:
-        self._twin, self._process, self._deeds = twin, process, deeds
+    def __init__(self, twin: Twin, process: Process, settles_in: Callable[[], float], note: Callable[[str], bool]) -> None:
+        self._twin, self._process = twin, process
         self._settles_in, self._note = settles_in, note
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._process.touch(on_the_wire=True)
         await asyncio.sleep(self._settles_in())
-        told = len(self._deeds)
+        wrote = False
         try:
             response = await answer(self._twin, request)
         finally:
             if request.method != "GET":
-                self._note(self._process.name)
-        await self._process.touch(on_the_wire=True, wrote=len(self._deeds) > told)
+                wrote = self._note(self._process.name)
+        await self._process.touch(on_the_wire=True, wrote=wrote)
         return response
 
 

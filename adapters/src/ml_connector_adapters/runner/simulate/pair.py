@@ -1,4 +1,7 @@
-"""An ERP's twin and a CRM's, connected by a configuration that is derived from the recipe which the ERP's plugin ships."""
+"""An ERP's twin and a CRM's, connected by a configuration that is derived from the recipe which the ERP's plugin ships.
+
+The system that leads is on the left, be it the ERP or the CRM.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,8 +21,9 @@ from ml_connector.testing import MemoryHost, MemorySecrets, MemoryTokens
 from ml_connector.twin import Clerk, Fault, Twin
 from ml_connector.use_cases.preflight import preflight
 from ml_connector_adapters.runner.simulate.doors import Door, jitter
-from ml_connector_adapters.runner.simulate.script import BOTH, Script
-from ml_connector_adapters.runner.simulate.views import Views, habit, in_scope
+from ml_connector_adapters.runner.simulate.people import OTHER, People
+from ml_connector_adapters.runner.simulate.script import SIDES, Script
+from ml_connector_adapters.runner.simulate.views import READY, Views, habit, in_scope
 
 HAZARDS: Final = (
     "kill",
@@ -37,6 +41,7 @@ HAZARDS: Final = (
 )
 """What may go wrong between two twins: no more than what every twin can play."""
 MOMENT: Final = timedelta(seconds=2)
+LONG_AGO: Final = timedelta(hours=1)
 FAULTS: Final = (
     Fault("status", status=429, retry_after="2"),
     Fault("status", status=429),
@@ -48,7 +53,6 @@ FAULTS: Final = (
 )
 NEWCOMERS: Final = 3
 """How many accounts people enter on each side at most."""
-OTHER: Final[Mapping[Side, Side]] = {"left": "right", "right": "left"}
 
 
 class Row(NamedTuple):
@@ -65,8 +69,7 @@ class TwinPair:
 
     def __init__(self, name: str, script: Script, random: Random) -> None:
         self.name, self._script = name, script
-        erp, crm = script.twins()
-        self.twins: dict[Side, Twin] = {"left": erp, "right": crm}
+        self.twins: dict[Side, Twin] = dict(zip(SIDES, script.twins(), strict=True))
         self.deeds: list[Deed] = []
         self.breaches: list[str] = []
         self.forgeries: list[NoticeRequest] = []
@@ -74,6 +77,8 @@ class TwinPair:
         self._records, self._seed = random.randint(2, 4), random.randrange(10**6)
         self.flows: Sequence[Flow] = script.workspace.flows
         self._two_way = next((flow for flow in self.flows if flow.two_way), None)
+        accounts = next((flow for flow in self.flows if flow.entity == "account"), None)
+        self._match = accounts.match if accounts is not None else ()
         self._views = Views(script)
         self._names: dict[Side, str] = {"left": self.flows[0].left, "right": self.flows[0].right}
         self._tokens: dict[Side, MemoryTokens] = {"left": MemoryTokens(), "right": MemoryTokens()}
@@ -81,17 +86,27 @@ class TwinPair:
         self._written: dict[Side, datetime] = {}  # when a process last did
         self._seen: dict[Side, dict[tuple[Kind, RemoteId], Row]] = {"left": {}, "right": {}}
         self._entered: dict[str, tuple[Side, RemoteId]] = {}  # by the name under which the story knows it
-        self._drawn = 0
-        self._last: Edit | None = None
         for twin in self.twins.values():
             twin.clock.follow(VirtualClock().now)
+        led = accounts is not None and random.random() < 0.5
+        hands = SIDES if self._two_way is not None else SIDES[:1] if led else ()
+        self._hands = [side for side in hands if isinstance(self.twins[side], Clerk)]
         play(self._prepare())
-        self._known = [number for (kind, _), (number, *_) in self._seen["left"].items() if kind == "account"]
+        self._people = People(
+            self.flows,
+            self._hands,
+            known=[row.number for (kind, _), row in self._seen["left"].items() if kind == "account"],
+            numbers=script.numbers,
+            addresses=bool(self._views.readies),
+        )
 
     async def _prepare(self) -> None:
-        """What ``ping --fix`` does once."""
+        """What ``ping --fix`` does once. What stands at the side that leads is older than what any vendor holds back yet."""
+        clock = self.twins["left"].clock
+        clock.follow(lambda: VirtualClock().now() - LONG_AGO)
         self.twins["left"].fill(self._records, self._records + 1, seed=self._seed)
         self.note("left", PERSON)
+        clock.follow(VirtualClock().now)
         for name, connection in self.connect(Process("setup")).items():
             assert connection.fitness is not None
             await preflight(name, connection.fitness, self.flows, repair=True)
@@ -100,12 +115,13 @@ class TwinPair:
     @property
     def setting(self) -> str:
         ways = "both ways" if self._two_way is not None else "one way"
-        return f"{self._records} accounts {ways}, {self._records + 1} orders (seed {self._seed})"
+        clerks = " and ".join(self._hands) or "nobody"
+        return f"{self._records} accounts {ways}, {self._records + 1} orders, {clerks} sets fields (seed {self._seed})"
 
     @property
     def patience(self) -> float:
         """People set what some ERPs keep beside a record without telling so in its version: a day's full reading finds it."""
-        return 90_000 if self._two_way is not None else 4000
+        return 90_000 if self._hands else 4000
 
     @property
     def canaries(self) -> Sequence[str]:
@@ -121,7 +137,7 @@ class TwinPair:
             clock=ProcessClock(VirtualClock(), process, on_the_wire=True),
             secrets=MemorySecrets(self.twins[side].secrets()),
             tokens=ProcessTokens(self._tokens[side], process),
-            transport=Door(self.twins[side], process, self.deeds, partial(self._settles_in, side), partial(self.note, side)),
+            transport=Door(self.twins[side], process, partial(self._settles_in, side), partial(self.note, side)),
         )
         with jitter(self._seed):
             return configured.system.connect(configured.settings, host)
@@ -129,33 +145,7 @@ class TwinPair:
     # What people do
 
     def draws(self, random: Random) -> Step:
-        if self._two_way is not None and random.random() < 0.6:
-            return self._by_hand(random)
-        side: Side = "right" if random.random() < 0.2 else "left"
-        kinds = dict.fromkeys(flow.kind(side) for flow in self.flows)
-        count = 1 if side == "right" else random.randint(1, 2)
-        return Stir(side=side, kind=random.choice([*kinds]), count=count, seed=random.randrange(10**6))
-
-    def _by_hand(self, random: Random) -> Step:
-        """Values that never come twice, so that each tells where it is from, and no two accounts are of one name."""
-        self._drawn += 1
-        mark = self._drawn
-        side: Side = random.choice(("left", "right"))
-        value = {
-            "name": random.choice((f"Zoë 🚚 {mark} & Söhne", f"O'Neil {mark} Ltd")),
-            "phone": f"+46 8 {mark:05}",
-            "website": f"https://www.acme{mark}.example",
-        }
-        if random.random() < 0.25:
-            return Enter(side=side, kind="account", number=f"new-{mark}", fields=value | {"name": f"Newcomer {mark}"})
-        if self._last is not None and random.random() < 0.3:  # somebody else, on the other side, sets the same fields
-            side, number, chosen = OTHER[self._last.side], self._last.number, [*self._last.fields]
-        else:
-            chosen = random.sample(BOTH, random.choice((1, 1, 2)))
-            number = random.choice([*self._known, *(f"new-{one}" for one in range(1, mark))])
-        fields = {name: None if name == "website" and random.random() < 0.2 else value[name] for name in chosen}
-        self._last = Edit(side=side, kind="account", number=number, fields=fields)
-        return self._last
+        return self._people.draws(random)
 
     def perform(self, step: Step) -> None:
         match step:
@@ -195,10 +185,16 @@ class TwinPair:
                 self._entered[step.number] = step.side, one
 
     def _edit(self, step: Edit) -> None:
-        """A name is left alone until both sides bear the number: till then it is what a lost create is looked up by."""
+        """A number is given once. A name that is matched by is left alone until both sides bear the number: till then it is
+        what a lost create is looked up by.
+        """
         here, there = self._find(step.side, step.number), self._find(OTHER[step.side], step.number)
-        fields = {name: value for name, value in step.fields.items() if name != "name" or there is not None}
-        if here is not None and fields:
+        if here is None:
+            return
+        numbered = self._seen[step.side][step.kind, here].fields["number"] is not None
+        settled = {"number": numbered, "name": there is None and "name" in self._match}
+        fields = {name: value for name, value in step.fields.items() if not settled.get(name)}
+        if fields:
             self._person(step.side, lambda twin: _clerk(twin).sets(step.kind, here, fields))
 
     def _find(self, side: Side, name: str) -> RemoteId | None:
@@ -237,21 +233,22 @@ class TwinPair:
 
     # What stands
 
-    def note(self, side: Side, author: str) -> None:
-        """Write down what differs from the last look."""
+    def note(self, side: Side, author: str) -> bool:
+        """Write down what differs from the last look; whether anything does that a twin tells."""
         now: dict[tuple[Kind, RemoteId], Row] = {}
-        for flow in self.flows:
-            kind = flow.kind(side)
-            for number, facts in self.twins[side].facts(kind):
+        for kind, flow in {flow.kind(side): flow for flow in reversed(self.flows)}.items():
+            for called, facts in self.twins[side].facts(kind):
                 if not flow.two_way or in_scope(kind, facts):
+                    number = self._views.number(flow, side, called, facts)
                     shown, besides = self._views.told(flow, side, number, facts), self._views.besides(flow, side, facts)
-                    now[kind, str(facts.get("id", number))] = Row(number, shown, besides, facts)
+                    now[kind, str(facts.get("id", called))] = Row(number or called, shown, besides, facts)
         before, self._seen[side] = self._seen[side], now
         at = VirtualClock().now()
+        changed = any(place not in before or before[place].facts != row.facts for place, row in now.items())
+        if changed and author != PERSON:
+            self._written[side] = at
         for place, row in now.items():
             was = before.get(place)
-            if author != PERSON and (was is None or was.facts != row.facts):
-                self._written[side] = at
             if was is None or row.fields != was.fields:
                 self.deeds.append(
                     Deed(
@@ -266,6 +263,7 @@ class TwinPair:
                         after=row.fields,
                     )
                 )
+        return changed
 
     def _sent(self, side: Side, row: Row) -> Fields:
         """Of a record that we made: a number that nobody bore on the other side is one that the vendor gave."""
@@ -300,13 +298,16 @@ class TwinPair:
         return side == "left" or any(path in row.fields for (one, _), row in self._seen[side].items() if one == kind)
 
     def refused(self, flow: Flow, wanted: Fields) -> bool:
-        return False
+        """What has none of the flow's keys could not be found again, and who has no address is not made ready for invoices."""
+        if not any(wanted.get(key) for key in flow.match):
+            return True
+        return flow.name in self._views.readies and not any(wanted.get(name) for name in READY)
 
     def follows(self, side: Side, kind: Kind) -> bool:
         return True
 
     def habit(self, side: Side, path: str, value: Any) -> Any:
-        return habit(value)
+        return habit(path, value)
 
 
 def _clerk(twin: Twin) -> Clerk:

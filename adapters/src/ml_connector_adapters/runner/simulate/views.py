@@ -19,6 +19,10 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
 """What is compared of a record on the written side, besides what the recipe sets: what flows write by themselves."""
 UNJUDGED: Final = ("status",)
 """Each ERP's own words stand among its facts; which canonical word each one is, the plugin says."""
+READY: Final = {"customer_accounts": 1, "bill_to_sites": 1, "profiles": 1}
+"""What a customer that is ready for invoices has at an ERP that keeps those apart: one of each."""
+COUNTRIES: Final = {"Sweden": "SE", "Germany": "DE", "United Kingdom": "GB", "France": "FR", "India": "IN"}
+"""Countries are compared by their codes: some systems keep those, some take any text."""
 CENT: Final = Decimal("0.01")
 
 
@@ -26,7 +30,8 @@ class Views:
     """How the script's flows show records."""
 
     def __init__(self, script: Script) -> None:
-        self._stages = script.stages
+        self._stages, self._own_ids = script.stages, script.own_ids
+        self.readies = {flow for flow, sets in script.sets.items() if sets.get("extra.finance_status") == "'finance_ready'"}
         kinds = {flow.name: flow.target for flow in script.workspace.flows}
         self._set: dict[str, dict[str, str]] = {}  # kind on the right → path there → the left fact that stands in it
         for flow, expressions in script.sets.items():
@@ -36,11 +41,18 @@ class Views:
             if any("'order_stage'" in text for text in expressions.values()):
                 self._set[kinds[flow]]["stage"] = "stage"
 
-    def told(self, flow: Flow, side: Side, number: str, facts: Mapping[str, object]) -> dict[str, Any]:
-        """What stands in a record, as far as it is compared. Of one that has no number yet, twins tell the name for it."""
+    def number(self, flow: Flow, side: Side, number: str, facts: Mapping[str, object]) -> str | None:
+        """The number by which both sides know a record. For one that has none yet, twins tell its name or its own number."""
+        if side in self._own_ids and flow.kind(side) == "account":
+            return str(facts["id"])
+        nameless = flow.two_way and side == "right" and number in (facts.get("name"), facts.get("party_number"))
+        return None if nameless else number
+
+    def told(self, flow: Flow, side: Side, number: str | None, facts: Mapping[str, object]) -> dict[str, Any]:
+        """What stands in a record, as far as it is compared."""
         if flow.two_way:
-            borne = None if side == "right" and number == facts.get("name") else number
-            return {"number": borne, **{path: facts.get(path) for path in BOTH}}
+            return {"number": number, **{path: facts.get(path) for path in BOTH}}
+        facts = {path: country(path, value) for path, value in facts.items()}
         if side == "left":
             return {"number": number, **facts}
         sets = self._set.get(flow.target, {})
@@ -53,7 +65,12 @@ class Views:
         }
 
     def besides(self, flow: Flow, side: Side, facts: Mapping[str, object]) -> dict[str, Any]:
-        """Of an order that is kept as an order: how much of things was ordered. Amounts each system adds up in its own way."""
+        """Of an order that is kept as an order: how much of things was ordered. Amounts each system adds up in its own way.
+
+        Of an account: what makes it ready for invoices.
+        """
+        if flow.target == "account" and side == "right" and self.readies:
+            return {name: count for name, count in facts.items() if name in READY}
         if flow.target != "order":
             return {}
         lines: Any = facts.get("lines") or ()
@@ -64,8 +81,11 @@ class Views:
         """What a left record asks for on the right."""
         sets = {path: fields.get(fact) for path, fact in self._set.get(flow.target, {}).items()}
         match flow.entity, flow.target:
+            case "account", _ if flow.name in self.readies:
+                return {"number": fields["number"], **(READY if _has_address(fields) else dict.fromkeys(READY, 0))}
             case "account", _:
-                return {**fields, **sets}
+                told = {path: value for path, value in fields.items() if _carried(flow, path)}
+                return {**told, **sets}
             case "order", "deal":
                 told = {"amount": fields.get("amount"), "closing_on": fields.get("wanted_on")}
                 if "stage" in sets:
@@ -75,11 +95,24 @@ class Views:
         return {"number": fields["number"], "account": fields.get("customer"), **told, **sets}
 
 
-def habit(value: Any) -> Any:
-    """What every CRM makes of a value: text without outer blanks, amounts in cents."""
+def _has_address(fields: Fields) -> bool:
+    """Whether invoices could be sent anywhere."""
+    return any(value for path, value in fields.items() if path.startswith("billing."))
+
+
+def _carried(flow: Flow, path: str) -> bool:
+    return flow.fields is None or path.partition(".")[0] in {*flow.fields, *flow.match}
+
+
+def habit(path: str, value: Any) -> Any:
+    """What every system makes of a value: text without outer blanks, amounts in cents."""
     if isinstance(value, str):
-        return value.strip()
+        return country(path, value.strip())
     return _cents(value) if isinstance(value, Decimal) else value
+
+
+def country(path: str, value: Any) -> Any:
+    return COUNTRIES.get(value, value) if path.endswith(".country") else value
 
 
 def _name(field: str) -> str:
@@ -92,5 +125,5 @@ def _cents(value: Any) -> Decimal:
 
 
 def in_scope(kind: Kind, fields: Mapping[str, object]) -> bool:
-    """Whether the ERP's plugin reads the record at all: prospects are left out at the source."""
+    """Whether the flow carries the record at all: prospects are left out, by the plugin that reads or by ``where``."""
     return kind != "account" or fields.get("category", "Customer") == "Customer"

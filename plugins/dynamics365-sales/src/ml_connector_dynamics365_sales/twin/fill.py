@@ -171,7 +171,9 @@ def columns(kind: str, fields: Mapping[str, str | None]) -> tuple[str, dict[str,
     """The table, and what people set of an account, by column."""
     if kind != "account":
         raise ValueError(f"people set fields of accounts here, not of {kind}")
-    return TABLES[kind][0], {_FIELDS[kind][name]: value for name, value in fields.items()}
+    table, number = TABLES[kind]
+    own = _FIELDS[kind] | {"number": number}
+    return table, {own[name]: value for name, value in fields.items()}
 
 
 def enters(twin: "DynamicsTwin", kind: str, customer: str) -> str:

@@ -107,6 +107,10 @@ class DynamicsTwin(Dataverse):
         """Sam gives the order another status reason, by its number over there."""
         fill.moves(self, kind, number, stage)
 
+    @property
+    def numbers(self) -> bool:
+        return False
+
     def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
         """Sam sets fields of an account, or enters one with record ""; returns its id."""
         table, columns = fill.columns(kind, fields)

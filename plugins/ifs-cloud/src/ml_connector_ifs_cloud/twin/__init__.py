@@ -246,6 +246,10 @@ class IfsTwin:
             change(self._db, row, random)
         return [str(row.key[0]) for row in chosen]
 
+    @property
+    def numbers(self) -> bool:
+        return True
+
     def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
         """A person sets fields of a customer, or enters one with record ""; returns its number."""
         if kind != "account":

@@ -29,6 +29,8 @@ PLACES: Final = (
     ("Leeds", "LS1 4AP", None, "GB"),
     ("Austin", "78701", "TX", "US"),
 )
+SET: Final = {"name": "OrganizationName", "phone": "RawPhoneNumber", "website": "URL"}
+"""What people set of an organization."""
 GIVEN: Final = ("Alma", "Bo", "Carla", "Deniz", "Eva", "Farid", "Greta", "Hiro")
 FAMILY: Final = ("Åberg", "Bauer", "Castillo", "Doyle", "Eriksen", "Fontaine", "Ghosh", "Holm")
 
@@ -110,6 +112,7 @@ def facts(twin: OracleTwin, kind: str) -> Iterator[tuple[str, Mapping[str, objec
                 "description": row["Description"],
                 "employees": row["EmployeesTotal"],
                 "category": {"ZCA_CUSTOMER": "Customer", "ZCA_PROSPECT": "Prospect"}[row["Type"]],
+                **_finance(twin, str(row["PartyId"])),
             }
         else:
             account = twin.store.rows("accounts").get(row["AccountPartyId"] or 0)
@@ -124,3 +127,12 @@ def facts(twin: OracleTwin, kind: str) -> Iterator[tuple[str, Mapping[str, objec
                 "account": number(twin, account) if account else None,
             }
         yield number(twin, row), told
+
+
+def _finance(twin: OracleTwin, party: str) -> Row:
+    """How many there are of what makes an organization ready for invoices; one of each does."""
+    accounts = [row for row in twin.store.rows("customer_accounts").values() if row["PartyId"] == party]
+    numbers = {row["AccountNumber"] for row in accounts}
+    uses = [use for row in accounts for site in row["_sites"] for use in site["_uses"] if use["SiteUseCode"] == "BILL_TO"]
+    profiles = [row for row in twin.store.rows("profiles").values() if row["AccountNumber"] in numbers]
+    return {"customer_accounts": len(accounts), "bill_to_sites": len(uses), "profiles": len(profiles)}

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ml_connector.twin import TwinClock, TwinRequest, TwinResponse
 from ml_connector_oracle_fusion.twin import fill
-from ml_connector_oracle_fusion.twin.answers import Row, decode
+from ml_connector_oracle_fusion.twin.answers import Refused, Row, decode
 from ml_connector_oracle_fusion.twin.identity import PATH, Identity
 from ml_connector_oracle_fusion.twin.schema import ACCOUNTS, CONTACTS, Resource
 from ml_connector_oracle_fusion.twin.server import OracleServer
@@ -174,6 +174,28 @@ class OracleTwin(OracleServer):
     def edit(self, kind: str, count: int, *, seed: int = 0) -> list[str]:
         """Change ``count`` records of a kind as a person would; returns their business numbers."""
         return fill.edit(self, kind, count, seed)
+
+    @property
+    def numbers(self) -> bool:
+        """A party has its number from the first moment; what a source system calls it is no number of Oracle's."""
+        return True
+
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """A person sets fields of an organization, or enters one with record ""; returns its id."""
+        if kind != "account":
+            raise ValueError(f"people set fields of accounts here, not of {kind}")
+        told = {fill.SET[name]: value for name, value in fields.items()}
+        try:
+            if not record:
+                return self.enter(kind, **told)
+            self.change(kind, record, **told)
+        except Refused as no:
+            raise ValueError(f"Oracle does not take {sorted(fields)}: {no}") from no
+        return record
+
+    def newcomers(self) -> Mapping[str, object]:
+        """Whoever is entered by name and telephone alone has no address, without which nobody is made ready for invoices."""
+        return {"provision": "party_only"}
 
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """(business number, canonical field path → value) of every record of the kind."""

@@ -115,7 +115,7 @@ def named(company: Company, kind: str, fields: Mapping[str, str | None]) -> tupl
     """The plural, and what people set of an organization: its own fields, and custom ones by the names that people see."""
     if kind != "account":
         raise ValueError(f"people set fields of accounts here, not of {kind}")
-    shown = {ours: theirs for theirs, ours in CANONICAL.items()}
+    shown = {ours: theirs for theirs, ours in CANONICAL.items()} | {"number": KEYS[kind]}
     custom = {shown[name]: value for name, value in fields.items() if name in shown}
     return PLURALS[kind], {name: value for name, value in fields.items() if name not in shown}, custom
 

@@ -120,6 +120,10 @@ class PipedriveTwin(PipedriveServer):
         """A person drags the deal with this ERP key to a stage of its pipeline."""
         fill.moves(self.company, kind, number, stage)
 
+    @property
+    def numbers(self) -> bool:
+        return False
+
     def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
         """A person sets fields of an organization, or enters one with record ""; returns its id."""
         plural, own, custom = fill.named(self.company, kind, fields)

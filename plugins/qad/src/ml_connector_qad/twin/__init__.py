@@ -198,6 +198,25 @@ class QadTwin:
     def edit(self, kind: str, count: int, *, seed: int = 0) -> list[str]:
         return fill.edit(self.store, kind, count, Random(seed))
 
+    @property
+    def numbers(self) -> bool:
+        """A customer's code is the clerk's to choose."""
+        return False
+
+    def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
+        """A person sets fields of a customer, or enters one under the code ``number`` with record ""; returns its code."""
+        if kind != "account":
+            raise ValueError(f"people set fields of accounts here, not of {kind}")
+        return fill.sets(self.store, self.installation, record, fields)
+
+    def newcomers(self) -> Mapping[str, object]:
+        """QAD takes no customer without terms and profiles, and no order of one that the domain has no data of."""
+        return {
+            "entities": {
+                "account": {"create_defaults": fill.CUSTOMER_DEFAULTS, "follow_up": {"values": fill.DOMAIN_DATA}},
+            }
+        }
+
     def facts(self, kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         return facts.of(self.store, kind)
 

@@ -39,16 +39,20 @@ _GL = {
     "invoiceStatusCode": "APPROVED",
     "creditTermsCode": "N30",
     "currencyCode": "USD",
-    "isActive": True,
 }
+CUSTOMER_DEFAULTS: Values = {**_GL, "salesAccountGLProfileCode": "SAL"}
+"""What a clerk of this company writes into every new customer."""
+DOMAIN_DATA: Values = {"siteCode": "10-100", "daybookSetCode": "SO"}
+"""What makes a customer usable in the operating domain."""
 _DEFAULTS: Mapping[str, Values] = {
-    "supplierV2s": {**_GL, "purchaseAccountGLProfileCode": "PUR"},
-    "customerV2s": {**_GL, "salesAccountGLProfileCode": "SAL"},
+    "supplierV2s": {**_GL, "isActive": True, "purchaseAccountGLProfileCode": "PUR"},
+    "customerV2s": {**CUSTOMER_DEFAULTS, "isActive": True},
     "items": {"unitOfMeasure": "EA", "productLine": "FG"},
     "purchaseOrderHeaders": {"currencyCode": "USD", "orderStatus": "O"},
     "salesOrderHeaders": {"currencyCode": "USD", "siteCode": "10-100", "daybookSetCode": "SO"},
     "supplierInvoices": {"currencyCode": "USD"},
 }
+_SET = {"name": "addressName", "phone": "telephone", "website": "webSite"}
 _SHARED = ("supplierV2s", "customerV2s")
 
 
@@ -68,7 +72,7 @@ def put(store: Store, installation: Installation, path: str, values: Mapping[str
             )
         if path == "customerV2s":
             data = {"domainContext": installation.domain, "customerCode": code}
-            store.put("mfgCustomers", {**data, "siteCode": "10-100", "daybookSetCode": "SO"})
+            store.put("mfgCustomers", data | DOMAIN_DATA)
     elif "domainCode" in component.fields:
         told.setdefault("domainCode", installation.domain)
     if path == "salesOrderHeaders":
@@ -95,6 +99,24 @@ def change(store: Store, path: str, code: str, changes: Mapping[str, Any]) -> No
         store.change("businessRelationV2s", relation, address)
     own = {name: value for name, value in changes.items() if relation is None or name not in RELATION}
     store.change(path, row, own)
+
+
+def sets(store: Store, installation: Installation, code: str, fields: Mapping[str, str | None]) -> str:
+    """What a person sets of a customer, on its business relation; without a code a new one is entered under ``number``."""
+    told = {_SET[name]: value or "" for name, value in fields.items() if name != "number"}
+    if told.get("addressName") == "":
+        raise ValueError("a business relation has a name")
+    if code:
+        if fold(fields.get("number", code)) != fold(code):
+            raise ValueError("QAD never gives a record another key")
+        change(store, "customerV2s", code, told)
+        return code
+    number = fields.get("number") or ""
+    if not 0 < len(number) <= store.components["customerV2s"].fields["customerCode"].length:
+        raise ValueError("a new customer needs its code")
+    if any(fold(row.values["customerCode"]) == fold(number) for row in store.rows("customerV2s")):
+        raise ValueError(f"customer {number} exists already")
+    return str(put(store, installation, "customerV2s", {"customerCode": number, **told})["customerCode"])
 
 
 def put_line(store: Store, grid: str, code: str, values: Mapping[str, Any]) -> Values:

@@ -177,11 +177,13 @@ def moves(org: Org, kind: str, wanted: str, stage: str) -> None:
     org.change(table, one, {"Stage" if kind == "deal" else "Status": stage}, {}, org.person.id)
 
 
-def named(kind: str, fields: Mapping[str, str | None]) -> tuple[str, Row]:
-    """The module, and what people set of an account, by API name."""
+def named(org: Org, kind: str, fields: Mapping[str, str | None]) -> tuple[str, Row]:
+    """The module, and what people set of an account, by API name; its number is the ERP's key."""
     if kind != "account":
         raise ValueError(f"people set fields of accounts here, not of {kind}")
-    return MODULES[kind], {_ACCOUNT[name]: value for name, value in fields.items()}
+    key = key_field(org.tables[MODULES[kind]])
+    own = _ACCOUNT | ({"number": key.api_name} if key is not None else {})
+    return MODULES[kind], {own[name]: value for name, value in fields.items()}
 
 
 def key_field(table: Table) -> Field | None:

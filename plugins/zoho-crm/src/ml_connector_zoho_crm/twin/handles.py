@@ -157,9 +157,13 @@ class ZohoTwin(ZohoServer):
         fill.moves(self.org, kind, number, stage)
         self.watch.flush()
 
+    @property
+    def numbers(self) -> bool:
+        return False
+
     def sets(self, kind: str, record: str, fields: Mapping[str, str | None]) -> str:
         """Sam sets fields of an account, or enters one with record ""; returns its id."""
-        module, named = fill.named(kind, fields)
+        module, named = fill.named(self.org, kind, fields)
         if not record:
             return self.insert_as_person(module, **named)
         self.edit_as_person(module, record, **named)
