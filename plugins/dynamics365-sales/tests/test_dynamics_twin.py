@@ -140,7 +140,7 @@ async def test_a_batch_stops_at_the_first_error_unless_told_to_go_on(twin: Any) 
     told = await twin.ask("POST", "$batch", multipart.batch(requests), content_type=kind, prefer="odata.continue-on-error")
     assert told.status == 200
     assert len(twin.records("account")) == 3
-    await twin.ask("POST", "$batch", multipart.change_set(requests), content_type=kind)
+    await twin.ask("POST", "$batch", multipart.batch([requests]), content_type=kind)
     assert len(twin.records("account")) == 3
 
 
