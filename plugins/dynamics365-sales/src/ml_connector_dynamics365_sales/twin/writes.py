@@ -102,6 +102,8 @@ class Writer:
             if row is not None and match not in ("", "*") and match != row.etag:
                 raise Refused(412, STALE, "The version of the existing record doesn't match the RowVersion property provided.")
             payload = read_payload(self._env, table, body, contents)
+            if payload.children:
+                raise Refused(400, MALFORMED, "Deep insert goes with POST alone.")
             if row is None:
                 self._may("Create", table)
                 row = self.insert(table, _addressed(payload, address), user)
