@@ -1,15 +1,16 @@
 """Batches: how many records go to a call, what each comes to when something in it fails, and environments that are slow."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from ml_connector.domain import Account, Line, Order, Ref
+from ml_connector.domain import Account, Contact, Line, Order, Ref
 from ml_connector.errors import Throttled
 from ml_connector.ports.sink import Conflict, Create, Key, Later, Outcome, Rejected, Unknown, Update, Write, Written
-from ml_connector.twin import Fault
+from ml_connector.twin import Fault, TwinResponse
 
 LINE = Line(key="1", description="Valve", quantity=Decimal(2), unit_price=Decimal(3))
 
@@ -81,6 +82,21 @@ async def test_records_in_doubt_are_looked_up_in_few_calls(dynamics: Callable[..
     ids = [record.id for records in found.values() for record in records]
     assert len(await world.connection.sources["order"].fetch(ids)) == 1200
     assert len(world.twin.calls) == 2
+
+
+async def test_numbers_that_are_long_in_a_link_are_looked_up_in_as_many_queries_as_they_need(
+    dynamics: Callable[..., Any],
+) -> None:
+    """Each of these characters is nine in a URL, of which a batch takes 65,536."""
+    world = dynamics()
+    numbers = [f"{'株' * 90}{n}" for n in range(200)]
+    for number in numbers[::20]:
+        world.twin.insert_as_person("salesorder", name="SO", ordernumber=number, customerid=world.account())
+    await world.connection.sinks["order"].accepts()
+    world.twin.calls.clear()
+    found = await world.connection.sinks["order"].find([Key("number", number) for number in numbers])
+    assert [key.value for key, records in found.items() if records] == numbers[::20]
+    assert len(world.twin.calls) == 1
 
 
 async def test_an_order_that_is_there_already_is_met_by_those_who_did_not_look(dynamics: Callable[..., Any]) -> None:
@@ -277,6 +293,51 @@ async def test_a_batch_that_ran_out_of_time_makes_the_next_ones_narrower(dynamic
     assert batches(world) == 1
 
 
+async def test_an_answer_that_is_lost_to_a_few_records_says_nothing_about_many(dynamics: Callable[..., Any]) -> None:
+    world = dynamics()
+    await world.write("account", account(0))
+    world.twin.faults.add(Fault("lost_after", path="$batch"))
+    await world.write("account", account(1))
+    before = batches(world)
+    await world.write("account", *(account(n) for n in range(400)))
+    assert batches(world) - before == 1
+
+
+@pytest.mark.parametrize(("count", "width"), [(400, 50), (30, 50)], ids=["four side by side", "a narrow one"])
+async def test_batches_that_fail_at_once_halve_the_width_once(dynamics: Callable[..., Any], count: int, width: int) -> None:
+    world = dynamics(batch=100)
+    await world.write("account", account(0))
+    world.twin.faults.add(Fault("lost_before", path="$batch", times=4 if count == 400 else 1))
+    await world.write("account", *(account(n) for n in range(count)))
+    sent: list[int] = []
+    twin = world.twin
+
+    async def counting(request: Any) -> Any:
+        sent.append(request.body.count(b"PATCH "))
+        return await twin(request)
+
+    world.host.transport.twin = counting
+    await world.write("account", *(account(n) for n in range(200)))
+    assert sent[0] == width
+
+
+async def test_a_batch_that_is_too_long_for_somebody_on_the_way_is_cut_in_two(dynamics: Callable[..., Any]) -> None:
+    """Nothing of it was done. A record that is too long by itself is refused by itself."""
+    world = dynamics()
+    await orders(world, 1)
+    twin = world.twin
+
+    async def small(request: Any) -> Any:
+        return TwinResponse(413) if len(request.body) > 4_500 else await twin(request)
+
+    world.host.transport.twin = small
+    writes = [order(world, n) for n in range(1, 8)]
+    writes[2] = order(world, 3, description="é" * 2000)
+    outcomes = await world.write("order", *writes)
+    assert told(outcomes) == ["Written"] * 2 + ["Rejected"] + ["Written"] * 4
+    assert (outcomes[2].code, len(twin.records("salesorder"))) == ("413", 7)
+
+
 async def test_a_batch_is_packed_when_its_turn_comes(dynamics: Callable[..., Any]) -> None:
     """The batches that wait for the first four are no longer as wide as those that failed."""
     world = dynamics(batch=100)
@@ -312,9 +373,10 @@ async def test_a_batch_grows_again_slowly(dynamics: Callable[..., Any]) -> None:
 
 
 async def test_no_more_batches_are_under_way_than_execution_time_allows(dynamics: Callable[..., Any]) -> None:
-    """1200 seconds in any 300 are four at a time, however many calls the settings allow."""
+    """1200 seconds in any 300 are four at a time, however many calls the settings allow and whichever kinds they write."""
     world = dynamics(batch=10, limits={"concurrency": 20})
-    await world.connection.sinks["account"].accepts()
+    for kind in ("account", "contact"):
+        await world.connection.sinks[kind].accepts()
     twin, under_way, most = world.twin, 0, 0
 
     async def counting(request: Any) -> Any:
@@ -326,8 +388,11 @@ async def test_no_more_batches_are_under_way_than_execution_time_allows(dynamics
         return await twin(request)
 
     world.host.transport.twin = counting
-    outcomes = await world.write("account", *(account(n) for n in range(100)))
-    assert (set(told(outcomes)), most) == ({"Written"}, 4)
+    people = [Create(key=Key("number", f"P-{n}"), entity=Contact(number=f"P-{n}", last_name="Berg")) for n in range(100)]
+    some, others = await asyncio.gather(
+        world.write("account", *(account(n) for n in range(100))), world.write("contact", *people)
+    )
+    assert (set(told([*some, *others])), most) == ({"Written"}, 4)
 
 
 async def test_a_text_that_looks_like_a_batchs_boundary_ends_no_batch(dynamics: Callable[..., Any]) -> None:

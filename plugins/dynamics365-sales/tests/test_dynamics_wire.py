@@ -56,6 +56,14 @@ def test_the_answer_to_a_batch_that_is_none_is_no_answer() -> None:
         ours.responses("multipart/mixed; boundary=x", b"--x\r\nContent-Type: application/http\r\n\r\nnonsense\r\n--x--")
 
 
+def test_the_answer_to_a_batch_that_breaks_off_is_none() -> None:
+    """Between two parts as well as within one: what was done of the rest is not known."""
+    part = b"--x\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n\r\n"
+    assert len(ours.responses("multipart/mixed; boundary=x", part + b"--x--")) == 1
+    with pytest.raises(ContractBroken, match="breaks off"):
+        ours.responses("multipart/mixed; boundary=x", part)
+
+
 async def test_lines_must_end_as_the_server_wants_them(dynamics: Callable[..., Any]) -> None:
     """Bare line feeds are refused by the twin, as by the vendor."""
     world = dynamics()

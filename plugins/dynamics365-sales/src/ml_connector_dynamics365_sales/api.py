@@ -55,6 +55,10 @@ class TokenExpired(ContractBroken):
     """The change tracking token is older than Dataverse keeps changes: everything has to be read anew."""
 
 
+class TooLarge(ContractBroken):
+    """A batch was longer than somebody on the way lets pass, and nothing of it was done."""
+
+
 def address(entity_set: str, row_id: str) -> str:
     return f"{entity_set}({row_id})"
 
@@ -192,7 +196,7 @@ class Api:
             raise AnswerLost("a web page came in answer to a write; whether it was carried out is unknown")
         return Response(answer.status, answer.headers, answer.body)
 
-    def look(self, target: str, select: Sequence[str], expand: str = "") -> Request:
+    def reading(self, target: str, select: Sequence[str], expand: str = "") -> Request:
         """A read of one record, as it goes behind its write in a batch."""
         query = odata.query(select=select, expand=expand)
         return Request(method="GET", target=self.root + target + query, headers={**_HEADERS, "Prefer": _TARGETS})
@@ -325,6 +329,8 @@ class Api:
         try:
             told = multipart.responses(answer.headers.get("content-type", ""), answer.body)
         except ConnectorError as error:
+            if answer.status == 413:
+                raise TooLarge("The batch is longer than Dynamics, or a proxy on the way, takes it") from None
             if answer.status >= 400:
                 raise unexpected(answer.status, answer.body) from None
             if repeatable:

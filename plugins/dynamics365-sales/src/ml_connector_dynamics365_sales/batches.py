@@ -12,14 +12,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from ml_connector.errors import AnswerLost, ConnectorError
-from ml_connector_dynamics365_sales.api import AT_ONCE, Api
+from ml_connector_dynamics365_sales.api import AT_ONCE, Api, TooLarge
 from ml_connector_dynamics365_sales.judge import STOPS
 from ml_connector_dynamics365_sales.multipart import Request, Response
 
 OPERATIONS: Final = 1000
 """Operations of a batch at most, those of change sets and reads among them."""
 LEAST: Final = 10
-"""Rows below which no batch is cut: what Microsoft's documentation begins with."""
+"""Rows of the narrowest batches: what Microsoft's documentation begins with."""
 _GROWTH: Final = 10
 
 
@@ -95,14 +95,25 @@ class Batches:
         try:
             told = await self._api.batch([item for unit in units for item in unit.items()])
         except AnswerLost as error:
-            self.width = max(min(LEAST, self._most), min(self.width, rows // 2))
+            self._narrow(rows)
             return [error] * len(units)
+        except TooLarge:  # for whoever stands between us and Dataverse: nothing was done
+            if len(units) == 1:
+                return [Done(Response(413, {}, b""))]
+            self._narrow(rows)
+            middle = len(units) // 2
+            return [*await self._send(units[:middle]), *await self._send(units[middle:])]
         except STOPS as error:
             return [error] * len(units)
         if 2 * rows >= self.width:  # a narrow one says nothing about a wide one
             self.width = min(self._most, self.width + max(1, self.width // _GROWTH))
         answers = iter(told)
         return [_done(unit, answers) for unit in units]
+
+    def _narrow(self, rows: int) -> None:
+        """A batch of so many rows was too wide. Several of them that fail side by side halve the width once."""
+        if rows > LEAST:
+            self.width = min(self.width, max(LEAST, rows // 2, self.width // 2))
 
 
 def _done(unit: Unit, answers: Iterator[Response | list[Response]]) -> Result:

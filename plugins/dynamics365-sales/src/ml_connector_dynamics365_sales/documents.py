@@ -53,7 +53,7 @@ class Documents:
             return
         blind = plan.key if plan.keyed else ""  # of this column Dataverse lets nobody enter a value twice
         items = await self._look(plan, [job for job in jobs if not job.creates or job.column != blind], jobs)
-        met = await self._bring(plan, jobs, items)
+        met = await self._bring(plan, [job for job in jobs if job.open], items)
         if met:  # somebody has entered them meanwhile, or always had
             await self._meet(plan, met)
             await self._bring(plan, [job for job, _ in met if job.open and job.row is not None], items)
@@ -124,9 +124,9 @@ class Documents:
         fresh: list[tuple[Job, Unit]] = []
         for job in jobs:
             try:
-                if job.creates and job.row is None and job.open:
+                if job.creates and job.row is None:
                     fresh.append((job, self._creation(plan, job, items)))
-                elif job.open and (draft := self._draft(plan, job, items)) is not None:
+                elif (draft := self._draft(plan, job, items)) is not None:
                     drafts.append(draft)
             except RecordRejected as error:
                 job.outcome = rejected(error)
@@ -194,7 +194,7 @@ class Documents:
         return self._unit(plan, row, writes)
 
     def _unit(self, plan: Plan, row: Vendor, writes: Sequence[Request]) -> Unit:
-        look = self._api.look(address(plan.entity_set, str(row[plan.id])), plan.select, plan.expand)
+        look = self._api.reading(address(plan.entity_set, str(row[plan.id])), plan.select, plan.expand)
         return Unit(writes=tuple(writes), rows=len(writes), look=look)
 
     def _see(self, plan: Plan, job: Job, told: Response | None) -> None:
