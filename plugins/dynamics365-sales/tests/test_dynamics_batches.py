@@ -363,7 +363,7 @@ async def test_a_batch_grows_again_slowly(dynamics: Callable[..., Any]) -> None:
     world.twin.faults.add(Fault("lost_after", path="$batch"))
     await world.write("account", *(account(n) for n in range(100)))
     needed = []
-    for _ in range(9):
+    for _ in range(16):
         before = batches(world)
         await world.write("account", *(account(n, name="Acme") for n in range(100)))
         needed.append(batches(world) - before)

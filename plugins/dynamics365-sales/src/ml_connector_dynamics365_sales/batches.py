@@ -20,7 +20,7 @@ OPERATIONS: Final = 1000
 """Operations of a batch at most, those of change sets and reads among them."""
 LEAST: Final = 10
 """Rows of the narrowest batches: what Microsoft's documentation begins with."""
-_GROWTH: Final = 10
+_GROWTH: Final = 20
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
