@@ -219,6 +219,19 @@ async def test_a_read_that_fails_behind_a_write_leaves_the_record_in_doubt_and_n
     assert (await world.read("order", made[1].id)).entity.description == "changed"
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_order_whose_state_is_put_off_is_never_called_unwritten(dynamics: Callable[..., Any], status: int) -> None:
+    """Even of a throttled step, which certainly was not taken: the order was written before it, and whoever looks sees that."""
+    world = dynamics()
+    await orders(world, 1)
+    world.twin.part_faults.add(Fault("status", status=status, path="FulfillSalesOrder"))
+    [outcome] = await world.write("order", order(world, 1, status="Delivered"))
+    assert isinstance(outcome, Unknown)
+    assert outcome.reason.startswith("the record was written")
+    [again] = await world.write("order", order(world, 1, status="Delivered"))
+    assert (await world.read("order", again.id)).entity.status == "Delivered"
+
+
 @pytest.mark.parametrize("kind", ["account", "order"])
 async def test_a_throttled_batch_is_sent_again_when_the_wait_is_over(dynamics: Callable[..., Any], kind: Any) -> None:
     """Nothing of it was done, so that it goes again as it is."""

@@ -80,13 +80,14 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
         )
 
     def refused(self, told: Outcome | ConnectorError) -> None:
-        """Take a refusal."""
+        """Take a refusal. Of what stands in half it is never said that nothing was written: it has to be looked up."""
         if isinstance(told, ConnectorError):
             self.failed(told)
-        elif self.half and isinstance(told, Rejected | Later | Unknown):
+        elif self.half and isinstance(told, Rejected):
             self.outcome = msgspec.structs.replace(told, reason=f"{self.half}: {told.reason}")
         elif self.half:
-            self.outcome = Later(reason=f"{self.half}: it changed meanwhile")
+            reason = told.reason if isinstance(told, Later | Unknown) else "it changed meanwhile"
+            self.outcome = Unknown(reason=f"{self.half}: {reason}")
         else:
             self.outcome = told
 

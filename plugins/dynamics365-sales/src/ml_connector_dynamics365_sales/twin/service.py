@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 from ml_connector_dynamics365_sales.twin import multipart
 from ml_connector_dynamics365_sales.twin.business import Business
 from ml_connector_dynamics365_sales.twin.checks import located, read_address, read_payload
@@ -38,13 +38,29 @@ _LONGEST: Final = 32_768
 _PRIVILEGES: Final = ("Create", "Read", "Write", "Delete")
 
 
+class _Weather(Faults):
+    """What goes wrong with whole requests. A storm strikes single operations of batches too, with a quarter of its strength."""
+
+    def __init__(self, parts: Faults) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def storm(self, seed: int, rate: float, kinds: Sequence[Fault]) -> None:
+        super().storm(seed, rate, kinds)
+        self._parts.storm(seed, rate / 4, [fault for fault in kinds if fault.kind == "status"])
+
+    def calm(self) -> None:
+        super().calm()
+        self._parts.calm()
+
+
 class Dataverse:
     """Dataverse Web API v9.2 over one ``Environment``."""
 
     def __init__(self, clock: TwinClock, identity: Entra, host: str) -> None:
         self.clock, self.identity, self.host, self.latency_s = clock, identity, host, 0.0
-        self.faults = Faults()
         self.part_faults = Faults()  # of single operations of a batch, which take a status alone
+        self.faults: Faults = _Weather(self.part_faults)
         self.calls: list[tuple[str, str, int]] = []
         self.env = Environment(clock)
         self.business = Business(self.env)
