@@ -72,7 +72,6 @@ client_id = "1000.TWIN"
 client_secret = "env:ZOHO_SECRET"
 refresh_token = "env:ZOHO_REFRESH"
 order_lines = "custom_subform"
-coql_page = 2000
 
 [connections.zoho.subform]
 name = "Order_Lines"

@@ -1,14 +1,17 @@
 """Dynamics 365 Sales keeps the contract, proved on its twin behind respx: every kind it reads and writes."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+import httpx
 import respx
 
 from ml_connector.domain import Kind, Line, Price, Ref, RemoteId
 from ml_connector.ports.notices import NoticeRequest, Subscription
-from ml_connector.twin import TwinClock
+from ml_connector.twin import Fault, TwinClock, TwinRequest
+from ml_connector.twin import Kind as FaultKind
 from ml_connector_contract_tests import (
     Ability,
     AuthContract,
@@ -21,12 +24,26 @@ from ml_connector_contract_tests import (
     TwinStage,
     staged,
 )
+from ml_connector_contract_tests.stage import Of
 from ml_connector_contract_tests.twin_stage import arrived, lured, retold
 from ml_connector_dynamics365_sales.plugin import SPEC
 from ml_connector_dynamics365_sales.twin import DynamicsTwin
 
+WRITES = re.compile(rb"^(POST|PATCH|DELETE) \S+ HTTP/1\.1\r$", re.MULTILINE)
 ALTERNATE = "the table has an alternate key"
 COMPUTED = "Dataverse computes the total from the lines"
+
+
+def looks_alone(path: str, body: bytes) -> bool:
+    """Whether it is a batch of nothing but reads."""
+    return path.endswith("/$batch") and WRITES.search(body) is None
+
+
+class AtWrites(Fault):
+    """What strikes a write; batches that only look pass."""
+
+    def matches(self, request: TwinRequest) -> bool:
+        return super().matches(request) and not looks_alone(request.path, request.body)
 
 
 class DynamicsAccounts(TwinStage):
@@ -51,6 +68,15 @@ class DynamicsAccounts(TwinStage):
     title_column: ClassVar[str] = "name"
     money_column: ClassVar[str] = "creditlimit"
     entered: ClassVar[Mapping[str, Any]] = {}
+
+    def _fault(self, of: Of, kind: FaultKind, **more: Any) -> None:
+        if of == "read":
+            super()._fault(of, kind, **more)
+        else:
+            self.twin.faults.add(AtWrites(kind, method=self.writes[0], path=self.writes[1], **more))
+
+    def changes_something(self, request: httpx.Request) -> bool:
+        return super().changes_something(request) and not looks_alone(request.url.path, request.content)
 
     def rich(self, n: int) -> Any:
         return self.entity(n, active=False)

@@ -313,6 +313,24 @@ async def test_two_runners_never_run_one_flow_at_once(style: str) -> None:
     assert engine.there() == {}
 
 
+async def test_a_call_that_takes_minutes_costs_no_lease(style: str) -> None:
+    """A vendor may work at a wide batch for longer than a lease lives: it is kept as long as the process does."""
+    engine = Engine(style)
+    engine.erp.put(customer())
+    sink = engine.right.sinks["account"]
+    real = sink.write
+
+    async def slow(writes):  # type: ignore[no-untyped-def]
+        await engine.clock.sleep(150)
+        with pytest.raises(LeaseHeld, match="runner"):
+            await engine.state.leases.claim("customers", "other:1", 60)
+        return await real(writes)
+
+    sink.write = slow
+    run = await engine.run()
+    assert (run.outcome, run.counts.written) == ("green", 1)
+
+
 async def test_a_runner_that_lost_its_lease_commits_nothing_more(style: str) -> None:
     engine = Engine(style)
     engine.erp.put(customer())

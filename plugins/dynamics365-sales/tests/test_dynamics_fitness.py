@@ -20,7 +20,7 @@ async def test_a_furnished_environment_is_fit(dynamics: Callable[..., Any]) -> N
     world = dynamics(price_list="Standard")
     findings = await told(world, need("account", "write", "name", "phone"), need("order", "read", "lines", "status"))
     assert {finding.level for finding in findings.values()} == {"ok"}
-    assert "1.4 hours" in findings["account.first_load"].what
+    assert "1.7 hours" in findings["account.first_load"].what
 
 
 async def test_what_is_missing_is_created_and_then_found(dynamics: Callable[..., Any]) -> None:

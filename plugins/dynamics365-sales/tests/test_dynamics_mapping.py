@@ -55,7 +55,7 @@ def environment() -> tuple[DynamicsTwin, Callable[[Kind], Plan]]:
         hosts=api_hosts(settings),
         oauth=oauth(settings, host),
     )
-    metadata = Metadata(Api(client, "v9.2"), settings, clock)
+    metadata = Metadata(Api(client, "v9.2", lambda answer: None), settings, clock)
     kinds: tuple[Kind, ...] = ("account", "order")
 
     async def compiled() -> dict[Kind, Plan]:

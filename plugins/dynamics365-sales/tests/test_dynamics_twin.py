@@ -7,6 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
+from ml_connector_dynamics365_sales import multipart
+from ml_connector_dynamics365_sales.multipart import Request
+from ml_connector_dynamics365_sales.wire import encode
+
 ACCOUNT = {"name": "Nordvik AS", "accountnumber": "C-1"}
 
 
@@ -126,9 +130,6 @@ async def test_bulk_is_all_or_nothing_and_tells_no_ids(twin: Any) -> None:
 
 async def test_a_batch_stops_at_the_first_error_unless_told_to_go_on(twin: Any) -> None:
     """And a change set takes everything back."""
-    from ml_connector_dynamics365_sales import multipart
-    from ml_connector_dynamics365_sales.multipart import Request
-    from ml_connector_dynamics365_sales.wire import encode
 
     def post(name: str) -> Request:
         return Request(method="POST", target="/api/data/v9.2/accounts", body=encode({"name": name}))
@@ -140,8 +141,76 @@ async def test_a_batch_stops_at_the_first_error_unless_told_to_go_on(twin: Any) 
     told = await twin.ask("POST", "$batch", multipart.batch(requests), content_type=kind, prefer="odata.continue-on-error")
     assert told.status == 200
     assert len(twin.records("account")) == 3
-    await twin.ask("POST", "$batch", multipart.change_set(requests), content_type=kind)
+    await twin.ask("POST", "$batch", multipart.batch([requests]), content_type=kind)
     assert len(twin.records("account")) == 3
+
+
+def posts(count: int, target: str = "accounts") -> list[Request]:
+    return [Request(method="POST", target=f"/api/data/v9.2/{target}", body=b'{"name":"Acme"}') for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        (posts(1001), "more than 1000"),
+        ([posts(501), posts(500)], "more than 1000"),
+        ([[*posts(1), Request(method="GET", target="/api/data/v9.2/accounts")]], "no GET"),
+        (posts(1, "$batch"), "another batch"),
+        ([Request(method="GET", target=f"/api/data/v9.2/accounts?$filter=name%20eq%20'{'x' * 65_536}'")], "65536"),
+    ],
+)
+async def test_what_no_batch_may_hold_refuses_all_of_it(twin: Any, items: Any, words: str) -> None:
+    """Nothing of it is done."""
+    told = await twin.ask("POST", "$batch", multipart.batch(items), content_type=multipart.content_type())
+    assert told.status == 400
+    assert words in told.json["error"]["message"]
+    assert not twin.records("account")
+
+
+async def test_a_content_id_stands_once_and_is_told_to_those_behind_it_alone(twin: Any) -> None:
+    buyer = encode({"name": "Acme"})
+    contact = encode({"lastname": "Berg", "parentcustomerid_account@odata.bind": "$1.1"})
+    both = [
+        Request(method="POST", target="/api/data/v9.2/accounts", body=buyer),
+        Request(method="POST", target="/api/data/v9.2/contacts", body=contact),
+    ]
+    kind = multipart.content_type()
+    told = await twin.ask("POST", "$batch", multipart.batch([list(reversed(both))]), content_type=kind)
+    assert (told.status, len(twin.records("account"))) == (400, 0)
+    twice = multipart.batch([both, both])
+    assert (
+        await twin.ask("POST", "$batch", twice.replace(b"Content-ID: 2.", b"Content-ID: 1."), content_type=kind)
+    ).status == 400
+    assert (await twin.ask("POST", "$batch", multipart.batch([both]), content_type=kind)).status == 200
+    [person] = twin.records("contact").values()
+    assert [person.values["parentcustomerid"]] == list(twin.records("account"))
+
+
+async def test_a_batch_is_worked_off_for_two_minutes(twin: Any) -> None:
+    """What is done by then stands, and nobody hears of it. A deep insert takes as long as its rows."""
+    twin.protection.cost_s = 1.0
+    buyer = twin.insert_as_person("account", name="Acme")
+    line = {"isproductoverridden": True, "productdescription": "Freight", "quantity": 1, "lineitemnumber": 1}
+    told = {"name": "SO", "customerid_account@odata.bind": f"/accounts({buyer})", "order_details": [line] * 3}
+    orders = [Request(method="POST", target="/api/data/v9.2/salesorders", body=encode(told)) for _ in range(40)]
+    kind = multipart.content_type()
+    assert (await twin.ask("POST", "$batch", multipart.batch(orders[:30]), content_type=kind)).status == 200
+    assert (await twin.ask("POST", "$batch", multipart.batch(orders), content_type=kind)).status == 504
+    assert len(twin.records("salesorder")) == 30 + 31
+
+
+async def test_a_query_has_five_hundred_conditions_and_a_link_32_kb(twin: Any) -> None:
+    def where(count: int) -> str:
+        return "%20or%20".join(f"name%20eq%20'{number}'" for number in range(count))
+
+    assert (await twin.ask("GET", f"accounts?$filter={where(500)}")).status == 200
+    assert code(await twin.ask("GET", f"accounts?$filter={where(501)}")) == (400, "0x8004430c")
+    assert (await twin.ask("GET", f"accounts?$filter=name%20eq%20'{'x' * 33_000}'")).status == 414
+
+
+async def test_a_deep_insert_is_a_post(twin: Any) -> None:
+    told = {"name": "SO", "order_details": [{"quantity": 1}]}
+    assert (await twin.ask("PATCH", "salesorders(5d0f6c2e-0b1a-4f7e-9c55-1a2b3c4d5e6f)", told)).status == 400
 
 
 async def test_service_protection_has_three_limits(twin: Any) -> None:

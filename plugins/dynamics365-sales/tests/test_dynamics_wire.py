@@ -39,12 +39,10 @@ REQUESTS = st.lists(
 @given(REQUESTS)
 def test_a_batch_is_read_as_it_was_written(requests: list[Request]) -> None:
     """Whatever the bodies hold: the server's own strict reader finds every request in it."""
-    for wrap in (ours.batch, ours.change_set):
-        parts = [
-            part
-            for told in theirs.parts(ours.content_type(), wrap(requests))
-            for part in (told if isinstance(told, list) else [told])
-        ]
+    for items in (requests, [requests], [*requests, requests]):
+        told = theirs.parts(ours.content_type(), ours.batch(items))
+        assert [isinstance(part, list) for part in told] == [isinstance(item, list) for item in items]
+        parts = [part for one in told for part in (one if isinstance(one, list) else [one])][-len(requests) :]
         assert [(part.method, part.target) for part in parts] == [(one.method, one.target) for one in requests]
         assert [part.headers.get("if-match", "") for part in parts] == [one.headers.get("If-Match", "") for one in requests]
         assert [part.body for part in parts] == [one.body or b"" for one in requests]
@@ -56,6 +54,14 @@ def test_the_answer_to_a_batch_that_is_none_is_no_answer() -> None:
         ours.responses("text/html", b"<html></html>")
     with pytest.raises(ContractBroken):
         ours.responses("multipart/mixed; boundary=x", b"--x\r\nContent-Type: application/http\r\n\r\nnonsense\r\n--x--")
+
+
+def test_the_answer_to_a_batch_that_breaks_off_is_none() -> None:
+    """Between two parts as well as within one: what was done of the rest is not known."""
+    part = b"--x\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n\r\n"
+    assert len(ours.responses("multipart/mixed; boundary=x", part + b"--x--")) == 1
+    with pytest.raises(ContractBroken, match="breaks off"):
+        ours.responses("multipart/mixed; boundary=x", part)
 
 
 async def test_lines_must_end_as_the_server_wants_them(dynamics: Callable[..., Any]) -> None:

@@ -233,13 +233,14 @@ async def test_an_external_key_keeps_the_first_load_on_queries(zoho):
     assert world.paths("POST", "bulk") == []
 
 
-async def test_a_feed_asks_for_little_at_first_and_for_zohos_most_from_then_on(zoho):
-    """An idle poll costs one credit; a thousand changes two queries."""
-    world = zoho()
+@pytest.mark.parametrize(("page", "queries", "idle"), [(None, 1, 3), (200, 3, 1)])
+async def test_a_feed_asks_for_zohos_most_unless_credits_are_tight(zoho, page, queries, idle):
+    """Many changes in one query of three credits, or an idle poll for one; deletions take two in either case."""
+    world = zoho(coql_page=page)
     person_enters(world, *(f"Customer {n}" for n in range(450)))
     world.pass_time(minutes=10)
     names, cursor = await read(world)
-    assert (len(names), len(world.paths("POST", "/coql"))) == (450, 2)
+    assert (len(names), len(world.paths("POST", "/coql"))) == (450, queries)
     before = world.twin.limits.used
     await read(world, cursor)
-    assert world.twin.limits.used - before == 1 + 2  # changes, deletions
+    assert world.twin.limits.used - before == idle + 2

@@ -19,17 +19,18 @@ from ml_connector_dynamics365_sales.source import DynamicsSource
 
 def connect(settings: Settings, host: Host) -> Connection:
     """All abilities share one client, one limiter and one memory of the environment's metadata."""
+    judge = judge_for(host.clock)
     limits = Limits(concurrency=settings.limits.concurrency, requests_per_minute=settings.limits.requests_per_minute)
     client = HttpClient(
         host=host,
         base_url=settings.org,
-        judge=judge_for(host.clock),
+        judge=judge,
         limiter=Limiter(limits, host.clock, where=host.connection),
         hosts=api_hosts(settings),
         oauth=oauth(settings, host),
-        timeout_s=120,  # Dataverse itself gives up after two minutes
+        timeout_s=150,  # longer than the two minutes after which Dataverse itself gives up: its word is better than none
     )
-    api = Api(client, settings.api_version)
+    api = Api(client, settings.api_version, judge)
     metadata = Metadata(api, settings, host.clock)
     sources: dict[Kind, Source] = {kind: DynamicsSource(kind, api, metadata, settings, host.clock) for kind in KINDS}
     sinks: dict[Kind, Sink] = {kind: DynamicsSink(kind, api, metadata, settings, host.clock) for kind in KINDS}

@@ -4,7 +4,7 @@ Source: compose-http-requests-handle-errors, page-results, use-change-tracking, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from uuid import UUID
@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 
 from ml_connector.errors import AnswerLost, ConnectorError, ContractBroken
-from ml_connector_adapters.http import Answer, HttpClient, odata
+from ml_connector_adapters.http import Answer, HttpClient, Judge, odata
 from ml_connector_dynamics365_sales import multipart
-from ml_connector_dynamics365_sales.judge import EXPIRED, NO_SEGMENT, said, unexpected
+from ml_connector_dynamics365_sales.judge import EXPIRED, said, unexpected
 from ml_connector_dynamics365_sales.multipart import Request, Response
 from ml_connector_dynamics365_sales.wire import (
     AlternateKey,
@@ -30,6 +30,8 @@ from ml_connector_dynamics365_sales.wire import (
 
 MULTIPLE_MOST: Final = 100
 """Records of one bulk message: Dataverse has no cap, only time and size; 100 to 1000 is what its documentation starts with."""
+AT_ONCE: Final = 4
+"""Batches under way: 1200 seconds of execution are allowed in any 300, so that more would only be refused."""
 FORBIDDEN: Final = frozenset("/<>*%&:\\?+")
 """Characters that an alternate key's value cannot have in a URL, though the key holds them."""
 
@@ -51,6 +53,10 @@ _BASICS: Final = (
 
 class TokenExpired(ContractBroken):
     """The change tracking token is older than Dataverse keeps changes: everything has to be read anew."""
+
+
+class TooLarge(ContractBroken):
+    """A batch was longer than somebody on the way lets pass, and nothing of it was done."""
 
 
 def address(entity_set: str, row_id: str) -> str:
@@ -84,8 +90,9 @@ def row_of(response: Response) -> Vendor:
 class Api:
     """One environment. Raises AuthRejected, Throttled, Unavailable (AnswerLost for writes), ContractBroken."""
 
-    def __init__(self, client: HttpClient, version: str) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, version: str, judge: Judge) -> None:
+        self._client, self._judge = client, judge
+        self._lanes = asyncio.Semaphore(AT_ONCE)
         self.root = f"/api/data/{version}/"
         self.vendor_time: str | None = None  # the Date header of the latest answer
 
@@ -142,17 +149,20 @@ class Api:
             for row in page.value
         ]
 
-    async def row(self, target: str, select: Sequence[str], expand: str = "", size: int = 5000) -> Vendor | None:
-        """One record by address; None when it is not there."""
-        prefer = f"odata.maxpagesize={size},{_TARGETS}"
-        answer = await self._send(
-            "GET", self.root + target + odata.query(select=select, expand=expand), headers={**_HEADERS, "Prefer": prefer}
-        )
-        if answer.status == 404:
-            return None
-        if answer.status >= 400:
-            raise unexpected(answer.status, answer.body)
-        return answer.decode(Decoders.row)
+    async def found(self, targets: Sequence[str]) -> list[Rows]:
+        """The first page of each query, all of them in one call, whose links may be longer there than by themselves."""
+        prefer = {**_HEADERS, "Prefer": f"odata.maxpagesize=5000,{_TARGETS}"}
+        requests = [Request(method="GET", target=self.root + target, headers=prefer) for target in targets]
+        pages: list[Rows] = []
+        for told in await self._batch(requests, repeatable=True):
+            assert isinstance(told, Response)
+            answer = Answer(told.status, told.headers, told.body, f"{self.root}$batch")
+            if (error := self._judge(answer)) is not None:
+                raise error
+            if answer.status >= 400:
+                raise unexpected(answer.status, answer.body)
+            pages.append(answer.decode(Decoders.rows))
+        return pages
 
     # -- writing
 
@@ -175,6 +185,10 @@ class Api:
         payload = None if body is None else encode(body)
         return Request(method=method, target=self.root + target + query, headers=headers, body=payload)
 
+    def action(self, name: str, body: Vendor, *, bound_to: str = "") -> Request:
+        """A sales action, bound to an entity set or to nothing."""
+        return self.operation("POST", f"{bound_to}/{_NAMESPACE}.{name}" if bound_to else name, body)
+
     async def send(self, request: Request, *, repeatable: bool = False) -> Response:
         """One write by itself; refusals of the record are returned."""
         answer = await self._send(request.method, request.target, request.body, headers=request.headers, repeatable=repeatable)
@@ -182,36 +196,21 @@ class Api:
             raise AnswerLost("a web page came in answer to a write; whether it was carried out is unknown")
         return Response(answer.status, answer.headers, answer.body)
 
-    async def batch(self, requests: Sequence[Request], *, repeatable: bool = False) -> list[Response]:
-        """Writes that stand or fall one by one: as many responses, in order."""
-        headers = {"Prefer": "odata.continue-on-error"}
-        told = await self._batch(multipart.batch(requests), headers, repeatable)
-        if len(told) != len(requests):
-            raise AnswerLost(f"{len(requests)} writes were sent and {len(told)} answers came")
-        return told
+    def reading(self, target: str, select: Sequence[str], expand: str = "") -> Request:
+        """A read of one record, as it goes behind its write in a batch."""
+        query = odata.query(select=select, expand=expand)
+        return Request(method="GET", target=self.root + target + query, headers={**_HEADERS, "Prefer": _TARGETS})
 
-    async def change_set(self, requests: Sequence[Request]) -> list[Response]:
-        """Writes that stand or fall together: one response each, or the one refusal of them all."""
-        told = await self._batch(multipart.change_set(requests), {}, False)
-        if not told or (len(told) != len(requests) and told[0].status < 400):
-            raise AnswerLost(f"{len(requests)} writes were sent and {len(told)} answers came")
-        return told
+    async def batch(self, items: Sequence[Request | Sequence[Request]]) -> list[Response | list[Response]]:
+        """Operations and change sets that stand or fall one by one: what came of each, in order."""
+        async with self._lanes:
+            return await self._batch(items, repeatable=False)
 
     async def upsert_multiple(self, table: str, entity_set: str, targets: Sequence[tuple[str, Vendor]]) -> Response:
         """Records by address, all or none; repeatable, since an upsert twice is an upsert."""
         bodies = [{"@odata.type": f"{_NAMESPACE}.{table}", "@odata.id": target, **body} for target, body in targets]
         request = self.operation("POST", f"{entity_set}/{_NAMESPACE}.UpsertMultiple", {"Targets": bodies})
         return await self.send(request, repeatable=True)
-
-    async def act(self, name: str, body: Vendor, *, bound_to: str = "") -> Response:
-        """A sales action; one that is documented in two forms is tried bound first, then unbound."""
-        target = f"{bound_to}/{_NAMESPACE}.{name}" if bound_to else name
-        try:
-            return await self.send(self.operation("POST", target, body))
-        except ContractBroken as error:
-            if not bound_to or error.code != NO_SEGMENT:
-                raise
-            return await self.act(name, body)
 
     async def create(self, entity_set: str, body: Vendor, select: Sequence[str]) -> Vendor:
         """A record of the platform's own tables. Raises ContractBroken when it is refused."""
@@ -316,21 +315,30 @@ class Api:
             raise unexpected(answer.status, answer.body)
         return answer
 
-    async def _batch(self, body: bytes, headers: Mapping[str, str], repeatable: bool) -> list[Response]:
+    async def _batch(
+        self, items: Sequence[Request | Sequence[Request]], *, repeatable: bool
+    ) -> list[Response | list[Response]]:
         answer = await self._send(
             "POST",
             f"{self.root}$batch",
-            body,
+            multipart.batch(items),
             content_type=multipart.content_type(),
-            headers={**headers, "Accept": "multipart/mixed"},
+            headers={"Prefer": "odata.continue-on-error", "Accept": "multipart/mixed"},
             repeatable=repeatable,
         )
         try:
-            return multipart.responses(answer.headers.get("content-type", ""), answer.body)
+            told = multipart.responses(answer.headers.get("content-type", ""), answer.body)
         except ConnectorError as error:
+            if answer.status == 413:
+                raise TooLarge("The batch is longer than Dynamics, or a proxy on the way, takes it") from None
             if answer.status >= 400:
                 raise unexpected(answer.status, answer.body) from None
+            if repeatable:
+                raise
             raise AnswerLost(f"{error.what}; whether the writes were carried out is unknown") from None
+        if len(told) != len(items):
+            raise AnswerLost(f"{len(items)} requests were sent in a batch and {len(told)} answers came")
+        return told
 
     async def _send(self, method: str, target: str, body: bytes | None = None, **more: Any) -> Answer:
         kept = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ml_connector_adapters.http import odata
 from ml_connector_dynamics365_sales.api import MULTIPLE_MOST, Api, keyed
-from ml_connector_dynamics365_sales.jobs import STOPS, Job, folded
-from ml_connector_dynamics365_sales.judge import whole
+from ml_connector_dynamics365_sales.jobs import Job
+from ml_connector_dynamics365_sales.judge import STOPS, whole
+from ml_connector_dynamics365_sales.looks import Look, folded, looked
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.wire import Vendor
-
-_VALUES = 20
 
 
 class Bulk:
@@ -26,7 +24,7 @@ class Bulk:
         """
         distinct = {folded(str(job.body[job.column])): job for job in jobs}
         ours = list(distinct.values())
-        others = [job for job in jobs if job not in ours]
+        others = [job for job in jobs if distinct[folded(str(job.body[job.column]))] is not job]
         before = await self._rows(plan, ours)
         written: list[Job] = []
         left: list[Job] = []
@@ -66,15 +64,11 @@ class Bulk:
         return left + others
 
     async def _rows(self, plan: Plan, jobs: Sequence[Job]) -> dict[str, Vendor]:
-        found: dict[str, Vendor] = {}
-        for start in range(0, len(jobs), _VALUES):
-            values = [str(job.body[job.column]).rstrip(" ") for job in jobs[start : start + _VALUES]]
-            where = odata.either(*(odata.eq(plan.key, value) for value in values))
-            for row in await self._api.rows(
-                plan.entity_set, (plan.id, plan.key, "modifiedon", "statecode", "statuscode"), where=where
-            ):
-                found[folded(str(row[plan.key]))] = row
-        return found
+        select = (plan.id, plan.key, "modifiedon", "statecode", "statuscode")
+        values = [str(job.body[job.column]).rstrip(" ") for job in jobs]
+        look = Look(entity_set=plan.entity_set, select=select, column=plan.key, values=values)
+        [rows] = await looked(self._api, [look])
+        return {folded(str(row[plan.key])): row for row in rows}
 
 
 def _target(plan: Plan, job: Job) -> tuple[str, Vendor]:

@@ -1,87 +1,172 @@
-"""Records with children: orders, quotes, deals with lines, price lists with items. Each is brought to where it shall be alone.
+"""Records with children: orders, quotes, deals with lines, price lists with items. Many to a batch, each standing by itself.
 
-A new one goes in one request with its children, under an id that follows from its business key: a repetition meets itself.
-An existing one is changed in one change set. Its header is guarded by its ETag, and is sent even where only lines change,
-because nothing else guards the order as a whole. States come last, by the sales messages that alone may close a record.
+A new one is one operation, header and children, under an id that follows from its business key: it cannot be made twice. An
+existing one is changed in a change set of its own. Its header is guarded by its ETag, and is sent even where only lines change,
+because nothing else guards the record as a whole; a read behind it tells what Dataverse made of it. States come last, by the
+sales messages that alone may close a record.
 """
 
-import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from ml_connector.errors import RecordRejected
+import msgspec
+
+from ml_connector.errors import AnswerLost, ConnectorError, RecordRejected
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.sink import Conflict
-from ml_connector_adapters.http import odata
 from ml_connector_dynamics365_sales.api import Api, address, row_of
+from ml_connector_dynamics365_sales.batches import Batches, Result, Unit
 from ml_connector_dynamics365_sales.children import Change, Item, changes
-from ml_connector_dynamics365_sales.jobs import HALF, STOPS, Job, own_id
-from ml_connector_dynamics365_sales.judge import DUPLICATE, refusal, rejected, said
+from ml_connector_dynamics365_sales.jobs import HALF, Job, own_id
+from ml_connector_dynamics365_sales.judge import DUPLICATE, NO_SEGMENT, STOPS, refusal, rejected, said
+from ml_connector_dynamics365_sales.looks import Look, by_id, by_value, folded, known_by, looked, whole
 from ml_connector_dynamics365_sales.mapping import FIXED
-from ml_connector_dynamics365_sales.multipart import Response
+from ml_connector_dynamics365_sales.multipart import Request, Response
 from ml_connector_dynamics365_sales.plan import Plan
-from ml_connector_dynamics365_sales.source import either_id, rows_by_id, whole
-from ml_connector_dynamics365_sales.states import steps_to
+from ml_connector_dynamics365_sales.states import state_of, steps_to
 from ml_connector_dynamics365_sales.wire import ETAG, Vendor
 
-IDS: Final = 50
 _ITEM: Final = ("productid", "productnumber", "_defaultuomid_value", "_defaultuomscheduleid_value", "statecode")
 _TOLERANCE: Final = Decimal("0.01")
+_UNSEEN: Final = "how it stands now could not be read"
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What is to be sent of one record that exists: columns of its header, and steps for its children."""
+
+    job: Job
+    body: Vendor
+    steps: Sequence[Change]
 
 
 class Documents:
     """Writes of one kind with children."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
-        self._api, self._clock = api, clock
+    def __init__(self, api: Api, clock: Clock, batches: Batches) -> None:
+        self._api, self._clock, self._batches = api, clock, batches
+        self._bound = True  # as ``states.BOUND`` has it, until Dataverse says otherwise
 
     async def write(self, plan: Plan, jobs: Sequence[Job]) -> None:
-        """Give every job an outcome or an error. Creates that exist already have their id by now."""
+        """Give every job an outcome or an error. Raises what the first look is stopped by."""
         if not jobs:
             return
-        ids = [job.id for job in jobs if job.id is not None]
-        present = {str(row[plan.id]): row for row in await rows_by_id(self._api, plan, ids)}
-        items = await self._items(plan, jobs)
-        await asyncio.gather(*(self._one(plan, job, present.get(job.id or ""), items) for job in jobs))
+        blind = plan.key if plan.keyed else ""  # of this column Dataverse lets nobody enter a value twice
+        items = await self._look(plan, [job for job in jobs if not job.creates or job.column != blind], jobs)
+        met = await self._bring(plan, [job for job in jobs if job.open], items)
+        if met:  # somebody has entered them meanwhile, or always had
+            await self._meet(plan, met)
+            await self._bring(plan, [job for job, _ in met if job.open and job.row is not None], items)
+            for job, told in met:
+                if job.open and job.row is None:
+                    self._refused(plan, job, told)
+        await self._move(plan, [job for job in jobs if job.open and job.state is not None])
+        for job in jobs:
+            if job.open:
+                await self._end(plan, job)
 
-    async def _one(self, plan: Plan, job: Job, row: Vendor | None, items: Sequence[Item]) -> None:
-        try:
-            if job.creates and row is None:
-                await self._create(plan, job, items)
-            elif row is None:
-                job.outcome = Conflict(current=None)
-            elif job.version is not None and job.version != plan.version(row):
-                job.outcome = Conflict(current=plan.version(row), id=job.id)
-            else:
-                await self._change(plan, job, row, items)
-        except RecordRejected as error:
-            job.outcome = rejected(error)
-        except STOPS as error:
-            job.failed(error)
+    # -- what is there
 
-    async def _create(self, plan: Plan, job: Job, items: Sequence[Item]) -> None:
+    async def _look(self, plan: Plan, unknown: Sequence[Job], jobs: Sequence[Job]) -> list[Item]:
+        """Put the rows that stand into the unknown jobs; returns the products that the children of all of them name."""
+        columns = list(dict.fromkeys(job.column for job in unknown if job.creates))
+        looks = [by_id(plan, [job.id for job in unknown if job.id is not None])]
+        looks += [by_value(plan, column, [job.key or "" for job in unknown if job.column == column]) for column in columns]
+        rows, *more = await looked(self._api, [*looks, *self._named(plan, jobs)])
+        present = {str(row[plan.id]): row for row in await whole(self._api, plan, rows)}
+        for job in unknown:
+            job.row = present.get(job.id or "")
+        for column, told in zip(columns, more, strict=False):
+            known = known_by(plan, column, await whole(self._api, plan, told))
+            for job in unknown:
+                if job.creates and job.column == column:
+                    job.meet(plan, known.get(folded(job.key or ""), []))
+        items = {row["productid"]: _item(row) for told in more[len(columns) :] for row in told}
+        return list(items.values())
+
+    def _named(self, plan: Plan, jobs: Sequence[Job]) -> list[Look]:
         assert plan.children is not None
-        row_id = own_id(plan, str(job.body[job.column]))
-        body = {**plan.defaults(job.currency), **job.body, plan.id: row_id}
+        ids: set[str] = set()
+        numbers: set[str] = set()
+        for job in jobs:
+            if job.has_children:
+                some_ids, some_numbers = plan.children.products(job.children)
+                ids |= some_ids
+                numbers |= some_numbers
+        return [
+            Look(entity_set="products", select=_ITEM, column="productid", values=sorted(ids), ids=True),
+            Look(entity_set="products", select=_ITEM, column="productnumber", values=sorted(numbers)),
+        ]
+
+    async def _meet(self, plan: Plan, met: Sequence[tuple[Job, Response]]) -> None:
+        """Dataverse has their keys, or the ids that would be theirs."""
+        jobs = [job for job, _ in met]
+        try:
+            await self._look(plan, jobs, [])
+            for job in jobs:
+                if job.open and job.row is None:
+                    job.id = own_id(plan, str(job.body[job.column]))
+            [rows] = await looked(self._api, [by_id(plan, [job.id or "" for job in jobs if job.open and job.row is None])])
+            present = {str(row[plan.id]): row for row in await whole(self._api, plan, rows)}
+        except STOPS as error:
+            for job in jobs:
+                job.failed(error)
+            return
+        for job in jobs:
+            if job.open and job.row is None:
+                job.row = present.get(job.id or "")
+
+    # -- header and children
+
+    async def _bring(self, plan: Plan, jobs: Sequence[Job], items: Sequence[Item]) -> list[tuple[Job, Response]]:
+        """Make what is new and change what differs; returns the new ones that Dataverse has already, with its words."""
+        drafts: list[Draft] = []
+        fresh: list[tuple[Job, Unit]] = []
+        for job in jobs:
+            try:
+                if job.creates and job.row is None:
+                    fresh.append((job, self._creation(plan, job, items)))
+                elif (draft := self._draft(plan, job, items)) is not None:
+                    drafts.append(draft)
+            except RecordRejected as error:
+                job.outcome = rejected(error)
+        await self._reopen(plan, [draft.job for draft in drafts if _shut(draft.job)])
+        units = [*fresh, *((draft.job, self._change(plan, draft)) for draft in drafts if draft.job.open)]
+        met: list[tuple[Job, Response]] = []
+        for (job, _), result in zip(units, await self._batches.send([unit for _, unit in units]), strict=True):
+            if isinstance(result, ConnectorError):
+                job.failed(result)
+            elif not result.refused:
+                job.created, job.half = job.row is None, HALF
+                self._see(plan, job, result.answer if job.created else result.look)
+            elif job.creates and job.row is None and said(result.answer.body).code in DUPLICATE:
+                met.append((job, result.answer))
+            else:
+                self._refused(plan, job, result.answer)
+        return met
+
+    def _creation(self, plan: Plan, job: Job, items: Sequence[Item]) -> Unit:
+        assert plan.children is not None
+        body = {**plan.defaults(job.currency), **job.body, plan.id: own_id(plan, str(job.body[job.column]))}
         for number in FIXED & plan.attributes.keys():
             body.setdefault(number, job.key)  # else the record would get one of Dynamics' own making, which nobody knows
+        children: list[Vendor] = []
         if job.has_children:
-            body[plan.children.nav] = [child.body for child in plan.children.wanted(job.children, items, job.warnings)]
+            children = [child.body for child in plan.children.wanted(job.children, items, job.warnings)]
+            body[plan.children.nav] = children
         request = self._api.operation("POST", plan.entity_set, body, select=plan.select, expand=plan.expand)
-        told = await self._api.send(request, repeatable=True)  # the id makes sure that it stands once
-        if told.status >= 400:
-            if said(told.body).code in DUPLICATE and (row := await self._row(plan, row_id)) is not None:
-                job.id = row_id  # an earlier attempt got through
-                await self._change(plan, job, row, items, created=True)
-            else:
-                self._refused(plan, job, told)
-            return
-        job.half = HALF
-        await self._finish(plan, job, row_of(told), created=True, changed=False)
+        return Unit(writes=(request,), rows=1 + len(children))
 
-    async def _change(self, plan: Plan, job: Job, row: Vendor, items: Sequence[Item], *, created: bool = False) -> None:
+    def _draft(self, plan: Plan, job: Job, items: Sequence[Item]) -> Draft | None:
+        """None where nothing differs, or where the record is not the one that was seen, which is the job's outcome then."""
         assert plan.children is not None
+        row = job.row
+        if row is None:
+            job.outcome = Conflict(current=None)
+            return None
+        if job.version is not None and job.version != plan.version(row):
+            job.outcome = Conflict(current=plan.version(row), id=job.id)
+            return None
         body = {name: value for name, value in job.body.items() if not plan.stands(name, value, row)}
         if job.creates:
             body.pop(job.column, None)
@@ -89,85 +174,103 @@ class Documents:
         if job.has_children:
             wanted = plan.children.wanted(job.children, items, job.warnings)
             steps = changes(plan.children, wanted, row.get(plan.children.nav) or [])
-        changed = bool(body or steps)
-        if changed:
-            row = await self._reopened(plan, job, row)
-            title = plan.definition.PrimaryNameAttribute or ""
-            told = await self._send(plan, row, body or {title: row.get(title)}, steps)
-            if told is not None:
-                self._refused(plan, job, told)
-                if isinstance(job.outcome, Conflict) and job.outcome.current == "":
-                    now = await self._row(plan, str(row[plan.id]))
-                    job.outcome = Conflict(current=plan.version(now), id=job.id) if now else Conflict(current=None)
-                return
-            job.half = HALF
-        await self._finish(plan, job, row, created=created, changed=changed)
+        return Draft(job, body, steps) if body or steps else None
 
-    async def _send(self, plan: Plan, row: Vendor, body: Vendor, steps: Sequence[Change]) -> Response | None:
-        """Header and children in one; None when all of it stands, else the refusal."""
+    def _change(self, plan: Plan, draft: Draft) -> Unit:
         assert plan.children is not None
-        row_id, children = str(row[plan.id]), plan.children
-        requests = [self._api.operation("PATCH", address(plan.entity_set, row_id), body, match=str(row[ETAG]))]
-        for step in steps:
+        assert draft.job.row is not None
+        row, children, title = draft.job.row, plan.children, plan.definition.PrimaryNameAttribute or ""
+        target = address(plan.entity_set, str(row[plan.id]))
+        body = draft.body or {title: row.get(title)}
+        writes = [self._api.operation("PATCH", target, body, match=str(row[ETAG]))]
+        for step in draft.steps:
             if step.id is None:
-                bound = {f"{children.parent}@odata.bind": f"/{address(plan.entity_set, row_id)}"}
-                requests.append(self._api.operation("POST", children.entity_set, {**(step.body or {}), **bound}))
+                bound = {f"{children.parent}@odata.bind": f"/{target}"}
+                writes.append(self._api.operation("POST", children.entity_set, {**(step.body or {}), **bound}))
             elif step.body is None:
-                requests.append(self._api.operation("DELETE", address(children.entity_set, step.id)))
+                writes.append(self._api.operation("DELETE", address(children.entity_set, step.id)))
             else:
-                requests.append(self._api.operation("PATCH", address(children.entity_set, step.id), step.body, match="*"))
-        told = [await self._api.send(requests[0])] if len(requests) == 1 else await self._api.change_set(requests)
-        return next((one for one in told if one.status >= 400), None)
+                writes.append(self._api.operation("PATCH", address(children.entity_set, step.id), step.body, match="*"))
+        return self._unit(plan, row, writes)
 
-    async def _reopened(self, plan: Plan, job: Job, row: Vendor) -> Vendor:
-        """A record that shall be open and is not has to be opened before it can be edited."""
-        if job.state is None or job.state[0] != 0 or row.get("statecode") in (None, 0):
-            return row
-        for step in steps_to(self._api, plan, str(row[plan.id]), _state(row), job.state):
-            told = await step()
-            if told.status >= 400:
-                return row  # the edit will be refused in the vendor's words
-        return await self._row(plan, str(row[plan.id])) or row
+    def _unit(self, plan: Plan, row: Vendor, writes: Sequence[Request]) -> Unit:
+        look = self._api.reading(address(plan.entity_set, str(row[plan.id])), plan.select, plan.expand)
+        return Unit(writes=tuple(writes), rows=len(writes), look=look)
 
-    async def _finish(self, plan: Plan, job: Job, row: Vendor, *, created: bool, changed: bool) -> None:
-        """Bring the state along and tell the version that stands at the end."""
-        moved = False
-        if job.state is not None:
-            for step in steps_to(self._api, plan, str(row[plan.id]), _state(row), job.state):
-                told = await step()
-                if told.status >= 400:
-                    self._refused(plan, job, told)
-                    return
-                moved = True
-        if changed or moved:
-            row = await self._row(plan, str(row[plan.id])) or row
-        else:
-            [row] = await whole(self._api, plan, [row])
+    def _see(self, plan: Plan, job: Job, told: Response | None) -> None:
+        """Take the record as it stands behind a write."""
+        try:
+            if told is None or told.status >= 400:
+                raise AnswerLost(_UNSEEN)
+            job.row = row_of(told)
+        except AnswerLost as error:
+            job.failed(error)
+
+    # -- states
+
+    async def _reopen(self, plan: Plan, jobs: Sequence[Job]) -> None:
+        """A record that shall be open and is not has to be opened before it can be edited.
+
+        Where that is refused, the edit will be as well, in the vendor's words.
+        """
+        for job, result in await self._step(plan, jobs):
+            if isinstance(result, ConnectorError):
+                job.failed(result)
+            elif not result.refused:
+                self._see(plan, job, result.look)
+
+    async def _move(self, plan: Plan, jobs: Sequence[Job]) -> None:
+        """Bring the states along."""
+        for job, result in await self._step(plan, jobs):
+            if isinstance(result, ConnectorError):
+                job.failed(result)
+            elif result.refused:
+                self._refused(plan, job, result.answer)
+            else:
+                job.half = HALF
+                self._see(plan, job, result.look)
+
+    async def _step(self, plan: Plan, jobs: Sequence[Job]) -> list[tuple[Job, Result]]:
+        """Results of those that have a way to go."""
+        units: list[tuple[Job, Unit]] = []
+        for job in jobs:
+            assert job.row is not None
+            assert job.state is not None
+            if steps := steps_to(self._api, plan, job.row, job.state, bound=self._bound):
+                units.append((job, self._unit(plan, job.row, steps)))
+        results = await self._batches.send([unit for _, unit in units])
+        told = [(job, result) for (job, _), result in zip(units, results, strict=True)]
+        if not self._bound or not any(_unknown(result) for _, result in told):
+            return told
+        self._bound = False
+        again = await self._step(plan, [job for job, result in told if _unknown(result)])
+        return [*((job, result) for job, result in told if not _unknown(result)), *again]
+
+    # -- the end
+
+    async def _end(self, plan: Plan, job: Job) -> None:
+        assert job.row is not None
+        try:
+            [row] = await whole(self._api, plan, [job.row])
+        except STOPS as error:
+            job.failed(error)
+            return
         if plan.kind in ("order", "quote"):
             _compare_totals(job, row, len(row.get(plan.children.nav) or ()) if plan.children else 0)
-        job.written(plan, row, created=created)
+        job.written(plan, row, created=job.created)
 
     def _refused(self, plan: Plan, job: Job, told: Response) -> None:
         job.refused(refusal(told.status, told.headers, told.body, self._clock.now(), plan.canonical, job.id))
 
-    async def _row(self, plan: Plan, row_id: str) -> Vendor | None:
-        row = await self._api.row(address(plan.entity_set, row_id), plan.select, plan.expand)
-        return None if row is None else (await whole(self._api, plan, [row]))[0]
 
-    async def _items(self, plan: Plan, jobs: Sequence[Job]) -> list[Item]:
-        """The products that the jobs' children name."""
-        assert plan.children is not None
-        ids: set[str] = set()
-        numbers: set[str] = set()
-        for job in jobs:
-            if job.has_children:
-                by_id, by_number = plan.children.products(job.children)
-                ids |= by_id
-                numbers |= by_number
-        conditions = [either_id("productid", chunk) for chunk in _chunks(sorted(ids))]
-        conditions += [odata.either(*(odata.eq("productnumber", n) for n in chunk)) for chunk in _chunks(sorted(numbers), 20)]
-        pages = await asyncio.gather(*(self._api.rows("products", _ITEM, where=where) for where in conditions))
-        return [_item(row) for rows in pages for row in rows]
+def _shut(job: Job) -> bool:
+    """Whether it shall be open and is not."""
+    return job.state is not None and job.state[0] == 0 and job.row is not None and state_of(job.row)[0] != 0
+
+
+def _unknown(result: Result) -> bool:
+    """Whether the environment has no such message in the form in which it was sent."""
+    return not isinstance(result, ConnectorError) and result.refused and said(result.answer.body).code == NO_SEGMENT
 
 
 def _compare_totals(job: Job, row: Vendor, lines: int) -> None:
@@ -188,11 +291,3 @@ def _item(row: Vendor) -> Item:
         group=row.get("_defaultuomscheduleid_value") or "",
         sold=row.get("statecode") == 0,
     )
-
-
-def _state(row: Vendor) -> tuple[int, int]:
-    return int(row.get("statecode") or 0), int(row.get("statuscode") or 0)
-
-
-def _chunks(values: Sequence[str], width: int = IDS) -> list[Sequence[str]]:
-    return [values[start : start + width] for start in range(0, len(values), width)]

@@ -77,7 +77,7 @@ class DynamicsFitness:
         what = "6000 requests and 20 minutes of execution in any 5 minutes, 52 requests at once"
         findings = [Finding(level="ok", about="quota", what=what)]
         for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
-            assumed = f"at {figures.SLOWEST_S:g} s a record" if access == "write" else ""
+            assumed = f"at {figures.ROW_S:g} s a row" if access == "write" else ""
             findings.append(first_load(kind, access, *figures.first_load(self._settings, kind, access), assumed))
         return findings
 

@@ -1,5 +1,6 @@
 """One record's way through a write: what shall be sent, to where, and what came of it."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -7,11 +8,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from ml_connector.domain import UNSET, UnsetType
-from ml_connector.errors import AuthRejected, ConnectorError, ContractBroken, RecordRejected, RetryLater
+from ml_connector.errors import ConnectorError, RecordRejected, RetryLater
 from ml_connector.ports.sink import Conflict, Create, Later, Outcome, Rejected, Remove, Unknown, Update, Write, Written
 from ml_connector_dynamics365_sales.api import is_id
 from ml_connector_dynamics365_sales.convert import instant
 from ml_connector_dynamics365_sales.judge import rejected
+from ml_connector_dynamics365_sales.looks import folded
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.wire import Vendor
 
@@ -35,6 +37,8 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     outcome: Outcome | None = None
     error: ConnectorError | None = None  # what stopped the connection while this record was being written
     half: str = ""  # what was done already when something failed
+    row: Vendor | None = None  # the record as it stands there, children included; None: not looked at, or not there
+    created: bool = False  # by us, now
 
     @property
     def creates(self) -> bool:
@@ -43,6 +47,26 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
     @property
     def has_children(self) -> bool:
         return not isinstance(self.children, UnsetType)
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to be done for it."""
+        return self.outcome is None and self.error is None
+
+    def meet(self, plan: Plan, rows: Sequence[Vendor]) -> None:
+        """Tell a create which of the rows with its key it is: none makes it new, of several it is refused."""
+        present = [row for row in rows if not row.get("merged")] or rows
+        if len(present) > 1:
+            named = ", ".join(str(row[plan.id]) for row in present[:5])
+            self.outcome = Rejected(
+                code="AMBIGUOUS",
+                reason=f"{len(present)} records of {plan.table.name} have it: {named}",
+                field=plan.canonical(self.column),
+                fix="Merge them in Dynamics, or empty the column on all but one; an alternate key (ping --fix) keeps it so",
+            )
+        elif present:
+            self.row = present[0]
+            self.id = str(self.row[plan.id])
 
     def written(self, plan: Plan, row: Vendor, *, created: bool = False) -> None:
         self.stands = row.get("statecode"), row.get("statuscode")
@@ -56,13 +80,14 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
         )
 
     def refused(self, told: Outcome | ConnectorError) -> None:
-        """Take a refusal."""
+        """Take a refusal. Of what stands in half it is never said that nothing was written: it has to be looked up."""
         if isinstance(told, ConnectorError):
             self.failed(told)
-        elif self.half and isinstance(told, Rejected | Later | Unknown):
+        elif self.half and isinstance(told, Rejected):
             self.outcome = msgspec.structs.replace(told, reason=f"{self.half}: {told.reason}")
         elif self.half:
-            self.outcome = Later(reason=f"{self.half}: it changed meanwhile")
+            reason = told.reason if isinstance(told, Later | Unknown) else "it changed meanwhile"
+            self.outcome = Unknown(reason=f"{self.half}: {reason}")
         else:
             self.outcome = told
 
@@ -136,11 +161,6 @@ def own_id(plan: Plan, value: str) -> str:
     return str(uuid5(_SPACE, f"{plan.facts.organization}/{plan.table.name}/{folded(value)}"))
 
 
-def folded(value: str) -> str:
-    """Equal for what Dataverse takes for the same text: neither case nor blanks behind it count, blanks before it do."""
-    return value.casefold().rstrip(" ")
-
-
 def outcomes(jobs: list[Job]) -> list[Outcome]:
     """One outcome per job. Raises what stopped the connection, if nothing at all came of the jobs; else tells it as Later."""
     errors = [job.error for job in jobs if job.error is not None and job.outcome is None]
@@ -157,5 +177,3 @@ def outcomes(jobs: list[Job]) -> list[Outcome]:
 
 
 HALF: Final = "the record was written, what follows was not"
-STOPS: Final = (AuthRejected, ContractBroken, RetryLater)
-"""What a call may end in that is no single record's fault."""

@@ -23,6 +23,9 @@ RIGHTS: Final = ("0x80040220", "0x80048306")
 MEMBERSHIP: Final = ("0x80072560", "0x80040225", "0x8004d24b")
 RECORD: Final = ("0x80044331", "0x8004431a", "0x80040265", "0x80040227", "0x80048408")
 
+STOPS: Final = (AuthRejected, ContractBroken, RetryLater)
+"""What a call may end in that is no single record's fault."""
+
 _ADVICE: Final[dict[str, str]] = {
     "0x80044331": "Shorten the text at its source, or lengthen the column in Dynamics",
     "0x8004431a": "Map the value to one of the column's choices",

@@ -35,20 +35,21 @@ def content_type() -> str:
     return f'multipart/mixed; boundary="{BOUNDARY}"'
 
 
-def batch(requests: Sequence[Request]) -> bytes:
-    """Operations that stand or fall one by one."""
-    parts = (f"--{BOUNDARY}\r\n{_head()}\r\n".encode() + _told(request) for request in requests)
-    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+def batch(items: Sequence[Request | Sequence[Request]]) -> bytes:
+    """Operations that stand or fall one by one, and lists of them, change sets, that stand or fall together."""
+    return b"".join(_item(item, number) for number, item in enumerate(items, 1)) + f"--{BOUNDARY}--\r\n".encode()
 
 
-def change_set(requests: Sequence[Request]) -> bytes:
-    """Operations that stand or fall together."""
+def _item(item: Request | Sequence[Request], number: int) -> bytes:
+    if isinstance(item, Request):
+        return f"--{BOUNDARY}\r\n{_head()}\r\n".encode() + _told(item)
+    mark = f"{_SET}_{number}"
     inner = b"".join(
-        f"--{_SET}\r\n{_head()}Content-ID: {number}\r\n\r\n".encode() + _told(request)
-        for number, request in enumerate(requests, 1)
+        f"--{mark}\r\n{_head()}Content-ID: {number}.{place}\r\n\r\n".encode() + _told(request)
+        for place, request in enumerate(item, 1)
     )
-    opened = f"--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={_SET}\r\n\r\n".encode()
-    return opened + inner + f"--{_SET}--\r\n--{BOUNDARY}--\r\n".encode()
+    opened = f"--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={mark}\r\n\r\n".encode()
+    return opened + inner + f"--{mark}--\r\n".encode()
 
 
 def _head() -> str:
@@ -63,23 +64,27 @@ def _told(request: Request) -> bytes:
     return f"{request.method} {request.target} HTTP/1.1\r\n{lines}\r\n".encode() + (request.body or b"") + b"\r\n"
 
 
-def responses(content_type: str, body: bytes) -> list[Response]:
-    """Responses in order, those of change sets among them. Raises ContractBroken when the body is no batch answer."""
+def responses(content_type: str, body: bytes) -> list[Response | list[Response]]:
+    """What came of each item, in order: one response, or those of a change set.
+
+    A change set that fell has one response, which comes by itself or as the only one of its list. Raises ContractBroken when
+    the body is no batch answer, or one that breaks off.
+    """
     match = _MARK.search(content_type.encode())
     if match is None or not content_type.lower().startswith("multipart/mixed"):
         raise ContractBroken("The answer to a batch is none", fix="A proxy may stand between")
-    found: list[Response] = []
-    for piece in body.split(b"--" + match[1])[1:]:
+    found: list[Response | list[Response]] = []
+    pieces = (b"\r\n" + body).split(b"\r\n--" + match[1])[1:]  # a mark counts at a line's beginning, not within a text
+    for piece in pieces:
         if piece.startswith(b"--"):
-            break
-        head, _, content = piece.lstrip(b"\r\n").partition(b"\r\n\r\n")
-        headers = _headers(head)
-        inner = headers.get("content-type", "")
+            return found
+        head, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        inner = _headers(head).get("content-type", "")
         if inner.lower().startswith("multipart/mixed"):
-            found += responses(inner, content)
+            found.append([one for one in responses(inner, content) if isinstance(one, Response)])
         else:
             found.append(_response(content))
-    return found
+    raise ContractBroken("The answer to a batch breaks off")
 
 
 def _response(content: bytes) -> Response:

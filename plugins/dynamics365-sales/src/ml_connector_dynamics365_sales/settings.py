@@ -95,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     changes: Literal["auto", "track", "poll"] = "auto"
     overlap_s: Annotated[int, Meta(ge=5)] = 60
     page_size: Annotated[int, Meta(ge=1, le=5000)] | None = None  # None: 500 rows of a list, 1000 changes
-    batch: Annotated[int, Meta(ge=1, le=1000)] = 50
+    batch: Annotated[int, Meta(ge=1, le=1000)] = 500  # rows: what Dataverse works off within two minutes, see figures.py
     bulk_from: Positive | None = None
 
     def __post_init__(self) -> None:

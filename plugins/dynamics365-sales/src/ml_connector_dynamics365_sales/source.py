@@ -8,7 +8,7 @@ what happens meanwhile is told by the token. Lines are tracked as well: an order
 Where a table is not tracked, ``modifiedon`` alone is followed, with an overlap, and deletions are not told.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,16 +17,14 @@ import msgspec
 from ml_connector.domain import Cursor, Instant, Kind, Page, Record, RemoteId
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.clock import Clock
-from ml_connector_adapters.http import odata
 from ml_connector_dynamics365_sales.api import Api, TokenExpired, is_id
 from ml_connector_dynamics365_sales.convert import instant
+from ml_connector_dynamics365_sales.looks import rows_by_id, whole
 from ml_connector_dynamics365_sales.metadata import Metadata
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.settings import Settings
 from ml_connector_dynamics365_sales.wire import ETAG, Vendor
 
-IDS: Final = 100
-"""Ids of one query: a URL of 7 KB, where Dataverse takes 32 and proxies on the way often no more than 8."""
 WALK: Final = 5000
 """Rows of a page in which only links and ids count: Dataverse's most."""
 ROWS: Final = 500
@@ -51,7 +49,7 @@ class DynamicsSource:
         self._kind, self._api, self._metadata, self._settings, self._clock = kind, api, metadata, settings, clock
 
     async def fetch(self, ids: Sequence[RemoteId]) -> list[Record]:
-        """Full records by id, ``IDS`` at a time; what is no id of Dataverse's is absent."""
+        """Full records by id; what is no id of Dataverse's is absent."""
         wanted = [one for one in dict.fromkeys(ids) if is_id(one)]
         if not wanted:
             return []
@@ -173,35 +171,9 @@ class DynamicsSource:
             yield Page(records=(), cursor=Place(since=_stamp(until)).told())
 
 
-async def rows_by_id(api: Api, plan: Plan, ids: Sequence[str]) -> list[Vendor]:
-    """Rows with children; what is not there is absent."""
-    found: list[Vendor] = []
-    for start in range(0, len(ids), IDS):
-        where = either_id(plan.id, ids[start : start + IDS])
-        found += await whole(api, plan, await api.rows(plan.entity_set, plan.select, where=where, expand=plan.expand))
-    return found
-
-
-async def whole(api: Api, plan: Plan, rows: Sequence[Vendor]) -> list[Vendor]:
-    """The rows with all of their children: expanded collections have pages of their own."""
-    if plan.children is None:
-        return list(rows)
-    for row in rows:
-        link = row.pop(f"{plan.children.nav}@odata.nextLink", None)
-        if link is not None:
-            async for page in api.follow(str(link), size=WALK):
-                row[plan.children.nav] = [*row[plan.children.nav], *page.value]
-    return list(rows)
-
-
 def _is_whole(plan: Plan, row: Vendor) -> bool:
     """Whether a row that tracking told is the whole record: its link may be older than a column, or have told ids alone."""
     return plan.children is None and row.get("reason") != "deleted" and ETAG in row and all(one in row for one in plan.select)
-
-
-def either_id(column: str, ids: Iterable[str]) -> str:
-    """A filter for any of the ids."""
-    return odata.either(*(f"{column} eq {one.lower()}" for one in ids))
 
 
 def _place(cursor: Cursor | None) -> Place:

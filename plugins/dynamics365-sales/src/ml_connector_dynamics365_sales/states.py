@@ -4,16 +4,12 @@ Whether an update may set closing states is not documented; the messages always 
 action reference of FulfillSalesOrder, CancelSalesOrder, WinQuote, CloseQuote, WinOpportunity and LoseOpportunity.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from ml_connector_dynamics365_sales.api import Api, address
-from ml_connector_dynamics365_sales.multipart import Response
+from ml_connector_dynamics365_sales.multipart import Request
 from ml_connector_dynamics365_sales.plan import Plan
 from ml_connector_dynamics365_sales.wire import Vendor
-
-Step: TypeAlias = Callable[[], Awaitable[Response]]
 
 _SUBJECT: Final = "Closed by ml-connector"
 _CLOSE: Final[dict[tuple[str, int], tuple[str, str, str, str]]] = {
@@ -24,34 +20,43 @@ _CLOSE: Final[dict[tuple[str, int], tuple[str, str, str, str]]] = {
     ("opportunity", 1): ("WinOpportunity", "OpportunityClose", "opportunityclose", "opportunityid"),
     ("opportunity", 2): ("LoseOpportunity", "OpportunityClose", "opportunityclose", "opportunityid"),
 }
-_BOUND: Final = {"FulfillSalesOrder": "salesorders"}
-"""Bound to the collection, says the action reference; "not bound" says another page. ``Api.act`` tries both."""
+BOUND: Final = {"FulfillSalesOrder": "salesorders"}
+"""Bound to the collection, says the action reference; "not bound" says another page. ``Documents`` tries both."""
 
 
-def steps_to(api: Api, plan: Plan, row_id: str, now: tuple[int, int], goal: tuple[int, int | None]) -> list[Step]:
-    """Calls after which the record is in the wanted state and status, in order; none where it is there already."""
+def state_of(row: Vendor) -> tuple[int, int]:
+    """State and status as they stand."""
+    return int(row.get("statecode") or 0), int(row.get("statuscode") or 0)
+
+
+def steps_to(api: Api, plan: Plan, row: Vendor, goal: tuple[int, int | None], *, bound: bool) -> tuple[Request, ...]:
+    """Writes after which the record is in the wanted state and status, in order; none where it is there already.
+
+    ``bound``: messages of ``BOUND`` are sent to their collection.
+    """
     state, status = goal
+    now = state_of(row)
     if now[0] == state and status in (None, now[1]):
-        return []
-    table = plan.table.name
+        return ()
+    table, target = plan.table.name, address(plan.entity_set, str(row[plan.id]))
     closing = _CLOSE.get((table, state))
     if closing is None or now[0] == state:
-        return [_update(api, plan, row_id, state, status)]
-    steps: list[Step] = []
+        return (_update(api, target, state, status),)
+    steps: list[Request] = []
     if table == "salesorder" and now[0] not in (0, 1):
-        steps.append(_update(api, plan, row_id, 0, None))  # from one end to another by way of the open state
+        steps.append(_update(api, target, 0, None))  # from one end to another by way of the open state
     if table == "quote" and state == 2 and now[0] == 0:
-        steps.append(_update(api, plan, row_id, 1, None))  # only an active quote can be won
+        steps.append(_update(api, target, 1, None))  # only an active quote can be won
     message, name, activity, lookup = closing
     close: Vendor = {
         "@odata.type": f"Microsoft.Dynamics.CRM.{activity}",
         "subject": _SUBJECT,
-        f"{lookup}@odata.bind": f"/{address(plan.entity_set, row_id)}",
+        f"{lookup}@odata.bind": f"/{target}",
     }
     body = {name: close, "Status": -1 if status is None else status}
-    return [*steps, partial(api.act, message, body, bound_to=_BOUND.get(message, ""))]
+    return (*steps, api.action(message, body, bound_to=BOUND.get(message, "") if bound else ""))
 
 
-def _update(api: Api, plan: Plan, row_id: str, state: int, status: int | None) -> Step:
+def _update(api: Api, target: str, state: int, status: int | None) -> Request:
     body = {"statecode": state} if status is None else {"statecode": state, "statuscode": status}
-    return partial(api.send, api.operation("PATCH", address(plan.entity_set, row_id), body, match="*"), repeatable=True)
+    return api.operation("PATCH", target, body, match="*")

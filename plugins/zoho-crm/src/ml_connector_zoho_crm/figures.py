@@ -15,6 +15,8 @@ from ml_connector_zoho_crm.settings import Settings
 MOST: Final = 2000
 """Rows of a query at most."""
 LINED: Final = frozenset[Kind](("order", "quote", "purchase_order", "invoice"))
+LINES: Final = 3
+"""Assumed of a record with lines."""
 CALL_S: Final = 5.0
 """Assumed of a call with a hundred records or two thousand rows: Zoho publishes no pace, but how many calls may run at once."""
 
@@ -29,14 +31,13 @@ def credits_of(rows: int) -> int:
 
 def listed(settings: Settings, records: int) -> Spent:
     """Queries that list so many records in the order of their change."""
-    first, further = settings.first_page, settings.further_page
-    more = ceil(max(0, records - first) / further)
-    return 1 + more, credits_of(first) + more * credits_of(further)
+    calls = max(1, ceil(records / settings.page))
+    return calls, calls * credits_of(settings.page)
 
 
 def lines(settings: Settings, records: int) -> Spent:
-    """Queries for the lines of so many records, where a hundred of them have no more lines than one query takes."""
-    calls = ceil(records / coql.IN_LIST)
+    """Queries for the lines of so many records, a hundred at a time."""
+    calls = ceil(records / coql.IN_LIST) * ceil(coql.IN_LIST * LINES / settings.line_page)
     return calls, calls * credits_of(settings.line_page)
 
 

@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retire: dict[Kind, dict[str, Any]] = {}
     trigger: tuple[str, ...] = ()
     on_bad_contact_data: Literal["reject", "blank"] = "reject"
-    coql_page: Annotated[int, Meta(ge=1, le=2000)] | None = None  # None: see ``first_page`` and those below it
+    coql_page: Annotated[int, Meta(ge=1, le=2000)] | None = None  # None: Zoho's most; see ``page`` and ``line_page``
     overlap_s: Annotated[int, Meta(ge=0)] = 120
     safety_lag_s: Annotated[int, Meta(ge=1)] = 20
     bulk_read_from: Positive | None = 20_000
@@ -166,13 +166,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.fields.get(path, FIELDS.get(path))
 
     @property
-    def first_page(self) -> int:
-        """Rows of a feed's first query: most often that is all there is, for one credit."""
-        return self.coql_page or 200
-
-    @property
-    def further_page(self) -> int:
-        """Rows of the queries after it: Zoho's most, for three."""
+    def page(self) -> int:
+        """Rows of each of a feed's queries: Zoho's most, for three credits; 200 cost one, and so does an idle poll then."""
         return self.coql_page or 2000
 
     @property

@@ -93,9 +93,9 @@ class ZohoSource:
     async def _keyset(self, plan: Plan, start: Position | None, end: datetime) -> AsyncIterator[Page]:
         at = start.at - timedelta(seconds=self._settings.overlap_s) if start else None
         floor = (start.at, start.id) if start else None
-        where, limit = coql.after(at, "", end, inclusive=True), self._settings.first_page
+        where = coql.after(at, "", end, inclusive=True)
         while True:
-            rows, more = await self._query(where, order=_ORDER, limit=limit)
+            rows, more = await self._query(where, order=_ORDER, limit=self._settings.page)
             if not rows:
                 return
             last = (instant(rows[-1]["Modified_Time"]), str(rows[-1]["id"]))
@@ -104,7 +104,7 @@ class ZohoSource:
             yield Page(records=await self._records(plan, rows), cursor=encode_cursor(position))
             if not more:
                 return
-            where, limit = coql.after(last[0], last[1], end), self._settings.further_page
+            where = coql.after(last[0], last[1], end)
 
     async def _records(self, plan: Plan, rows: Sequence[Vendor]) -> tuple[Record, ...]:
         living = [row for row in rows if plan.living(row)]

@@ -15,6 +15,10 @@ from ml_connector_dynamics365_sales.twin.wire import MALFORMED, Refused
 Test: TypeAlias = Callable[[Row], bool]
 Get: TypeAlias = Callable[[Row], Any]
 
+CONDITIONS: Final = 500
+"""Of one query (FetchXml reference, "filter": 0 to 500 conditions)."""
+_TOO_MANY: Final = "0x8004430c"
+
 _ORDER: Final[dict[Any, Callable[[Any, Any], bool]]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
@@ -34,7 +38,22 @@ def compiled(table: Table, text: str) -> Test:
         tree = ODataParser().parse(ODataLexer().tokenize(text))
     except (exceptions.ODataException, RecursionError) as error:
         raise Refused(400, MALFORMED, f"Syntax error in the filter: {str(error)[:200]}") from None
+    if _conditions(tree) > CONDITIONS:
+        raise Refused(400, _TOO_MANY, "Number of conditions in query exceeded maximum limit.")
     return _test(table, tree)
+
+
+def _conditions(tree: Any) -> int:
+    nodes, count = [tree], 0
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.BoolOp):
+            nodes += [node.left, node.right]
+        elif isinstance(node, ast.UnaryOp):
+            nodes.append(node.operand)
+        else:
+            count += 1
+    return count
 
 
 def _test(table: Table, node: Any) -> Test:

@@ -36,7 +36,8 @@ class DynamicsTwin(Dataverse):
     Handles speak logical names of tables ("account", "salesorder") and columns; lookups are bare ids. Switches without an
     argument of their own: ``env.defs[TABLE].tracked``, ``reader.tracking_days``, ``definitions.index_s``, ``.may_customise``,
     ``business.number_on_update`` and ``.closing_by_patch``, ``writer.no_rights``, ``protection``, ``member``, ``depth``,
-    ``fulfil_binding``, ``identity.secret_expired``, ``watch.allow``, ``watch.padding``, ``latency_s``.
+    ``fulfil_binding``, ``nested_refusals``, ``part_faults``, ``identity.secret_expired``, ``watch.allow``, ``watch.padding``,
+    ``latency_s``.
     """
 
     def __init__(

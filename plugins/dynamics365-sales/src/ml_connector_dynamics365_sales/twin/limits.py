@@ -6,13 +6,24 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from ml_connector.twin import TwinClock
 from ml_connector_dynamics365_sales.twin.wire import Refused
 
 WINDOW_S: Final = 300
+PATIENCE_S: Final = 120
+"""How long one request may be worked on."""
 _REQUESTS: Final = "0x80072322"
 _TIME: Final = "0x80072321"
 _CONCURRENCY: Final = "0x80072326"
+
+
+class Work(msgspec.Struct):
+    """One request that is worked on: when it came, and for how many seconds it has run."""
+
+    at: datetime
+    seconds: float = 0.0
 
 
 class Protection:
@@ -21,33 +32,41 @@ class Protection:
     def __init__(self, clock: TwinClock, *, requests: int = 6000, seconds: float = 1200, concurrency: int = 52) -> None:
         self._clock = clock
         self.requests, self.seconds, self.concurrency = requests, seconds, concurrency
-        self.cost_s = 0.02  # execution time of one operation
-        self._past: deque[tuple[datetime, float]] = deque()
+        self.patience_s: float = PATIENCE_S
+        self.cost_s = 0.02  # execution time of one row written, or of one request that writes none
+        self._past: deque[Work] = deque()
         self.running = 0
 
     @contextmanager
-    def slot(self, operations: int) -> Iterator[None]:
-        """Hold a place while a request with so many operations is worked on. Raises Refused with 429."""
+    def slot(self) -> Iterator[Work]:
+        """Hold a place while a request is worked on. Raises Refused with 429."""
         now = self._clock.now()
-        while self._past and self._past[0][0] <= now - timedelta(seconds=WINDOW_S):
+        while self._past and self._past[0].at <= now - timedelta(seconds=WINDOW_S):
             self._past.popleft()
         if self.running >= self.concurrency:
             raise _told(_CONCURRENCY, f"Number of concurrent requests exceeded the limit of {self.concurrency}.", 5)
         if len(self._past) >= self.requests:
             words = f"Number of requests exceeded the limit of {self.requests} over time window of {WINDOW_S} seconds."
             raise _told(_REQUESTS, words, self._until(now))
-        if sum(cost for _, cost in self._past) > self.seconds:
+        if sum(work.seconds for work in self._past) > self.seconds:
             words = f"Combined execution time of incoming requests exceeded limit of {int(self.seconds * 1000):,} milliseconds."
             raise _told(_TIME, words, self._until(now))
-        self._past.append((now, self.cost_s * operations))
+        work = Work(now)
+        self._past.append(work)
         self.running += 1
         try:
-            yield
+            yield work
         finally:
             self.running -= 1
 
+    def spend(self, work: Work, rows: int) -> None:
+        """Count the time of an operation that wrote so many rows, or none. Raises Refused where the request took too long."""
+        work.seconds += self.cost_s * max(1, rows)
+        if work.seconds > self.patience_s:
+            raise Refused(504, "", "The request was not worked off in time.")
+
     def _until(self, now: datetime) -> int:
-        return max(1, int((self._past[0][0] + timedelta(seconds=WINDOW_S) - now).total_seconds()) + 1)
+        return max(1, int((self._past[0].at + timedelta(seconds=WINDOW_S) - now).total_seconds()) + 1)
 
 
 def _told(code: str, words: str, wait: int) -> Refused:

@@ -10,6 +10,8 @@ from ml_connector.twin import TwinResponse
 from ml_connector_dynamics365_sales.twin.wire import MALFORMED, Refused
 
 MOST: Final = 1000
+LONGEST: Final = 65_536
+"""Characters of a URL within a batch."""
 _REQUEST: Final = re.compile(r"(GET|POST|PATCH|PUT|DELETE) (\S+) HTTP/1\.1")
 _BOUNDARY: Final = re.compile(r'multipart/mixed;\s*boundary="?([^";]+)"?', re.IGNORECASE)
 
@@ -35,10 +37,20 @@ def parts(content_type: str, body: bytes) -> list[Part | list[Part]]:
                 raise Refused(400, MALFORMED, "A change set takes no GET.")
             if any(not part.content_id for part in inner):
                 raise Refused(400, MALFORMED, "Every operation of a change set needs a Content-ID.")
+            if not inner:
+                raise Refused(400, MALFORMED, "A change set holds at least one operation.")
             found.append(inner)
         else:
             found.append(_part(headers, content))
-    if sum(len(part) if isinstance(part, list) else 1 for part in found) > MOST:
+    single = [one for part in found for one in (part if isinstance(part, list) else [part])]
+    named = [one.content_id for one in single if one.content_id]
+    if len(named) != len(set(named)):
+        raise Refused(400, MALFORMED, "A Content-ID may stand once in a batch.")
+    if any(one.target.partition("?")[0].endswith("/$batch") for one in single):
+        raise Refused(400, MALFORMED, "A batch cannot hold another batch.")
+    if any(len(one.target) > LONGEST for one in single):
+        raise Refused(400, MALFORMED, f"A URL within a batch has at most {LONGEST} characters.")
+    if len(single) > MOST:
         raise Refused(400, MALFORMED, f"The batch holds more than {MOST} requests.")
     return found
 
@@ -51,13 +63,13 @@ def _split(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]
     if b"\n" in body.replace(b"\r\n", b""):
         head = body.replace(b"\r\n", b"").split(b"\n", 1)[0][:20]
         raise Refused(400, MALFORMED, f"Line ends must be CRLF (near {head!r}).")
-    pieces = body.split(mark)
+    pieces = (b"\r\n" + body).split(b"\r\n" + mark)  # at the beginning of a line only
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise Refused(400, MALFORMED, "The batch's boundaries do not fit.")
     found = []
     for piece in pieces[1:-1]:
         head, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        found.append((_headers(head), content.removesuffix(b"\r\n")))
+        found.append((_headers(head), content))
     return found
 
 

@@ -2,17 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
 from ml_connector_dynamics365_sales.twin import multipart
 from ml_connector_dynamics365_sales.twin.business import Business
 from ml_connector_dynamics365_sales.twin.checks import located, read_address, read_payload
 from ml_connector_dynamics365_sales.twin.definitions import Definitions
 from ml_connector_dynamics365_sales.twin.identity import Entra
-from ml_connector_dynamics365_sales.twin.limits import Protection
+from ml_connector_dynamics365_sales.twin.limits import Protection, Work
 from ml_connector_dynamics365_sales.twin.multipart import Part
 from ml_connector_dynamics365_sales.twin.reads import Reader, options, preferences
 from ml_connector_dynamics365_sales.twin.schema import Table
@@ -33,7 +33,25 @@ from ml_connector_dynamics365_sales.twin.writes import Writer
 _PREFIX: Final = re.compile(r"/api/data/v9\.\d/")
 _ACTIONS: Final = "Microsoft.Dynamics.CRM."
 _BULK: Final = ("CreateMultiple", "UpdateMultiple", "UpsertMultiple")
+_LONGEST: Final = 32_768
+"""Characters of a URL by itself."""
 _PRIVILEGES: Final = ("Create", "Read", "Write", "Delete")
+
+
+class _Weather(Faults):
+    """What goes wrong with whole requests. A storm strikes single operations of batches too, with a quarter of its strength."""
+
+    def __init__(self, parts: Faults) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def storm(self, seed: int, rate: float, kinds: Sequence[Fault]) -> None:
+        super().storm(seed, rate, kinds)
+        self._parts.storm(seed, rate / 4, [fault for fault in kinds if fault.kind == "status"])
+
+    def calm(self) -> None:
+        super().calm()
+        self._parts.calm()
 
 
 class Dataverse:
@@ -41,7 +59,8 @@ class Dataverse:
 
     def __init__(self, clock: TwinClock, identity: Entra, host: str) -> None:
         self.clock, self.identity, self.host, self.latency_s = clock, identity, host, 0.0
-        self.faults = Faults()
+        self.part_faults = Faults()  # of single operations of a batch, which take a status alone
+        self.faults: Faults = _Weather(self.part_faults)
         self.calls: list[tuple[str, str, int]] = []
         self.env = Environment(clock)
         self.business = Business(self.env)
@@ -53,6 +72,7 @@ class Dataverse:
         self.member = True
         self.depth = "Global"  # of the application user's rights
         self.fulfil_binding = "collection"
+        self.nested_refusals = False  # whether the refusal of a change set comes as the one part of a change set's answer
         identity.resource = host
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
@@ -92,29 +112,35 @@ class Dataverse:
         try:
             if not self.member:
                 raise Refused(403, NO_MEMBER, "The user is not a member of the organization.")
-            operations = request.body.count(b" HTTP/1.1\r\n") or 1
-            with self.protection.slot(operations):
+            if len(request.target) > _LONGEST:
+                raise Refused(414, "", "The request URI is too long.")
+            with self.protection.slot() as work:
                 if self.latency_s > 0:
                     await asyncio.sleep(self.latency_s)
-                response = self._served(request, base)
+                response = self._served(request, base, work)
         except Refused as refused:
             response = refused.answer()
         return TwinResponse(response.status, response.body, {**dated, **response.headers})
 
-    def _served(self, request: TwinRequest, base: str) -> TwinResponse:
+    def _served(self, request: TwinRequest, base: str, work: Work) -> TwinResponse:
         if request.path.endswith("/$batch") and request.method == "POST":
-            return self._batch(request, base)
+            return self._batch(request, base, work)
+        before = self.writer.rows
         part = Part(request.method, request.target, request.headers, request.body)
         response, _ = self._one(part, base, {})
+        self.protection.spend(work, self.writer.rows - before)
         return response
 
     # -- batches
 
-    def _batch(self, request: TwinRequest, base: str) -> TwinResponse:
+    def _batch(self, request: TwinRequest, base: str, work: Work) -> TwinResponse:
+        """What was worked off before time ran out stands, whatever becomes of the answer."""
         go_on = preferences(request.headers).go_on
         answers: list[TwinResponse | list[tuple[str, TwinResponse]]] = []
         for part in multipart.parts(request.headers.get("content-type", ""), request.body):
+            before = self.writer.rows
             told = self._change_set(part, base) if isinstance(part, list) else self._tried(part, base)
+            self.protection.spend(work, self.writer.rows - before)
             answers.append(told)
             status = told.status if isinstance(told, TwinResponse) else 200
             if status >= 400 and not go_on:
@@ -123,9 +149,16 @@ class Dataverse:
 
     def _tried(self, part: Part, base: str) -> TwinResponse:
         try:
+            self._struck(part)
             return self._one(part, base, {})[0]
         except Refused as refused:
             return refused.answer()
+
+    def _struck(self, part: Part) -> None:
+        fault = self.part_faults.next(TwinRequest(part.method, self.host, part.target, part.headers, part.body))
+        if fault is not None:
+            wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+            raise Refused(fault.status, "", fault.body.decode(), wait)
 
     def _change_set(self, inner: list[Part], base: str) -> TwinResponse | list[tuple[str, TwinResponse]]:
         answers: list[tuple[str, TwinResponse]] = []
@@ -133,11 +166,14 @@ class Dataverse:
         try:
             with self.env.transaction():
                 for part in inner:
+                    self._struck(part)
                     response, created = self._one(part, base, made)
                     answers.append((part.content_id, response))
                     if created:
                         made[part.content_id] = created
         except Refused as refused:
+            if self.nested_refusals:
+                return [(inner[len(answers)].content_id, refused.answer())]
             return refused.answer()
         return answers
 
