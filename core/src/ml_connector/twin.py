@@ -4,7 +4,7 @@ A twin is one async callable from request to answer. The same object therefore s
 the process in simulations, and over a real socket in ``ml-connector demo`` and ``ml-connector twin SYSTEM``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Literal, Protocol, runtime_checkable
@@ -129,6 +129,41 @@ class Faults:
                     self.struck.append((fault.kind, request.path))
                     return fault
         return None
+
+    async def meet(
+        self,
+        request: TwinRequest,
+        work: Callable[[TwinRequest], Awaitable[TwinResponse]],
+        *,
+        forget: Callable[[], None],
+        refusal: Callable[[int], TwinResponse] = TwinResponse,
+        page: bytes = b"<html><body>Bad gateway</body></html>",
+    ) -> TwinResponse:
+        """What the caller gets: the answer of ``work``, or what the fault that this request meets makes of it.
+
+        forget    forgets every access token issued so far
+        refusal   how what stands before the vendor words a status, where the fault does not say it
+        page      what it shows in place of an answer that is not JSON
+
+        Raises NoAnswer when the line is cut.
+        """
+        fault = self.next(request)
+        kind = fault.kind if fault is not None else None
+        if fault is not None and kind == "status":
+            said = refusal(fault.status)
+            form = {"content-type": "application/json"} if fault.body.startswith(b"{") else {}
+            wait = {"retry-after": fault.retry_after} if fault.retry_after is not None else {}
+            return TwinResponse(fault.status, fault.body or said.body, {**said.headers, **form, **wait})
+        if kind == "lost_before":
+            raise NoAnswer(request.path)
+        if kind == "expire_tokens":
+            forget()
+        response = await work(request)
+        if kind == "lost_after":
+            raise NoAnswer(request.path)
+        if fault is not None and kind == "garbage":
+            return TwinResponse(200, fault.body or page, {"content-type": "text/html"})
+        return response
 
 
 class Twin(Protocol):

@@ -178,7 +178,7 @@ async def test_no_work_is_done_when_the_line_drops_first_or_the_gateway_answers(
     with pytest.raises(NoAnswer):
         await twin.ask("POST", "v8/Vendors", {"data": [{"Vendor_Name": "Nordstål"}]})
     bad_gateway = await twin.ask("POST", "v8/Vendors", {"data": [{"Vendor_Name": "Nordstål"}]})
-    assert (bad_gateway.status, bad_gateway.headers["Retry-After"]) == (502, "3")
+    assert (bad_gateway.status, bad_gateway.headers["retry-after"]) == (502, "3")
     assert not twin.records("Vendors")
     assert twin.calls == [("POST", "/crm/v8/Vendors", 502)]
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 
 LIFE_S: Final = 3600
 LONGEST: Final = 80
@@ -28,24 +28,12 @@ class AcornTwin:
         self._seq = self._minted = 0
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
-        fault = self.faults.next(request)
-        kind = fault.kind if fault else ""
-        if kind == "lost_before":
-            raise NoAnswer
-        if kind == "expire_tokens":
-            self.tokens.clear()
-        if fault and kind == "status":
-            told = TwinResponse(fault.status, fault.body, {"retry-after": fault.retry_after} if fault.retry_after else {})
-        else:
-            told = self._work(request)
-        if kind == "lost_after":
-            raise NoAnswer
-        if kind == "garbage":
-            told = TwinResponse(200, b"<html>Sign in</html>", {"content-type": "text/html"})
+        page = b"<html>Sign in</html>"
+        told = await self.faults.meet(request, self._work, forget=self.tokens.clear, page=page)
         self.calls.append((request.method, request.path, told.status))
         return told
 
-    def _work(self, request: TwinRequest) -> TwinResponse:
+    async def _work(self, request: TwinRequest) -> TwinResponse:
         if request.path == "/oauth/token":
             return self._token(parse_qs(request.body.decode()))
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Fault, Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_dynamics365_sales.twin import multipart
 from ml_connector_dynamics365_sales.twin.business import Business
 from ml_connector_dynamics365_sales.twin.checks import located, read_address, read_payload
@@ -77,22 +77,7 @@ class Dataverse:
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
         """Answer as the vendor would. Raises NoAnswer when a fault cuts the line."""
-        fault = self.faults.next(request)
-        kind = fault.kind if fault else ""
-        if fault and kind == "status":
-            wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return self._answered(request, TwinResponse(fault.status, fault.body, wait))
-        if kind == "lost_before":
-            raise NoAnswer(request.path)
-        if kind == "expire_tokens":
-            self.identity.tokens.clear()
-        response = await self._work(request)
-        if kind == "lost_after":
-            raise NoAnswer(request.path)
-        if kind == "garbage":
-            page = (fault and fault.body) or b"<html><body>Bad gateway</body></html>"
-            response = TwinResponse(200, page, {"Content-Type": "text/html"})
-        return self._answered(request, response)
+        return self._answered(request, await self.faults.meet(request, self._work, forget=self.identity.tokens.clear))
 
     def _answered(self, request: TwinRequest, response: TwinResponse) -> TwinResponse:
         self.calls.append((request.method, request.path, response.status))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from random import Random
 
-from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_ifs_cloud.twin import facts, fill
-from ml_connector_ifs_cloud.twin.answers import JSON, Refused, locked, metadata_modified, not_found
+from ml_connector_ifs_cloud.twin.answers import Refused, locked, metadata_modified, not_found
 from ml_connector_ifs_cloud.twin.business import COMPANY, COUNTRIES, SALES_PARTS, SITE
 from ml_connector_ifs_cloud.twin.catalogue import declare
 from ml_connector_ifs_cloud.twin.fill import Buyer
@@ -104,34 +104,13 @@ class IfsTwin:
     # Serving
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
-        fault = self.faults.next(request)
-        if fault is not None:
-            response = self._misbehave(fault, request)
-        else:
-            response = self._answer(request)
+        response = await self.faults.meet(
+            request, self._answer, forget=self.identity.forget, refusal=_refusal, page=b"<html><body>Sign in</body></html>"
+        )
         self.calls.append((request.method, request.path, response.status))
         return response
 
-    def _misbehave(self, fault: Fault, request: TwinRequest) -> TwinResponse:
-        match fault.kind:
-            case "status":
-                headers = {"content-type": JSON} if fault.body.startswith(b"{") else dict(_HTML)
-                if fault.retry_after is not None:
-                    headers["retry-after"] = fault.retry_after
-                return TwinResponse(fault.status, fault.body or f"<html>{fault.status}</html>".encode(), headers)
-            case "lost_before":
-                raise NoAnswer(request.path)
-            case "lost_after":
-                self._answer(request)
-                raise NoAnswer(request.path)
-            case "garbage":
-                self._answer(request)
-                return TwinResponse(200, fault.body or b"<html><body>Sign in</body></html>", _HTML)
-            case "expire_tokens":
-                self.identity.forget()
-                return self._answer(request)
-
-    def _answer(self, request: TwinRequest) -> TwinResponse:
+    async def _answer(self, request: TwinRequest) -> TwinResponse:
         if request.path.startswith("/auth/realms/"):
             return self.identity.answer(request, self._base(request))
         if not self.identity.admits(request.headers.get("authorization", "")):
@@ -313,3 +292,7 @@ class IfsTwin:
             "account": ("CustomerInfo", fill.edit_customer, is_customer),
             "order": ("CustomerOrder", fill.edit_order, is_open),
         }
+
+
+def _refusal(status: int) -> TwinResponse:
+    return TwinResponse(status, f"<html>{status}</html>".encode(), _HTML)

@@ -2,7 +2,7 @@
 
 from email.utils import format_datetime
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_oracle_fusion.twin.answers import SIGN_IN, Refused
 from ml_connector_oracle_fusion.twin.identity import PATH, Identity
 from ml_connector_oracle_fusion.twin.parties import Parties
@@ -47,23 +47,10 @@ class OracleServer:
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
         """Answer as the vendor would. Raises NoAnswer when a fault cuts the line."""
-        fault = self.faults.next(request)
-        kind = fault.kind if fault else ""
-        if fault and kind == "status":
-            wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return self._told(request, TwinResponse(fault.status, fault.body, wait))
-        if kind == "lost_before":
-            raise NoAnswer(request.path)
-        if kind == "expire_tokens":
-            self.identity.forget()
-        answer = self._answer(request)
-        if kind == "lost_after":
-            raise NoAnswer(request.path)
-        if kind == "garbage":
-            answer = TwinResponse(200, b"<html><body>Scheduled maintenance</body></html>", HTML)
-        return self._told(request, answer)
+        page = b"<html><body>Scheduled maintenance</body></html>"
+        return self._told(request, await self.faults.meet(request, self._answer, forget=self.identity.forget, page=page))
 
-    def _answer(self, request: TwinRequest) -> TwinResponse:
+    async def _answer(self, request: TwinRequest) -> TwinResponse:
         path = request.path
         if path == PATH:
             return self.identity.answer(request)

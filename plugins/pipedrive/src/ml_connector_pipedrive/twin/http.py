@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_pipedrive.twin.auth import Access
 from ml_connector_pipedrive.twin.company import Company, timed
 from ml_connector_pipedrive.twin.limits import Limits
@@ -15,7 +15,7 @@ from ml_connector_pipedrive.twin.reads import Reader
 from ml_connector_pipedrive.twin.shapes import CUSTOM, SHAPES
 from ml_connector_pipedrive.twin.tables import Field
 from ml_connector_pipedrive.twin.webhooks import Webhooks
-from ml_connector_pipedrive.twin.wire import HTML, Call, Refused, Row, decode, invalid, refused, success, unknown_parameter
+from ml_connector_pipedrive.twin.wire import Call, Refused, Row, decode, invalid, refused, success, unknown_parameter
 
 BULK = 100
 Work: TypeAlias = Callable[[Call], TwinResponse]
@@ -43,28 +43,14 @@ class PipedriveServer:
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
         """Answer as the vendor would. Raises NoAnswer when a fault cuts the line."""
-        fault = self.faults.next(request)
-        kind = fault.kind if fault else ""
-        if fault and kind == "status":
-            wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return self._answered(request, TwinResponse(fault.status, fault.body, wait))
-        if kind == "lost_before":
-            raise NoAnswer(request.path)
-        if kind == "expire_tokens":
-            self.access.bearers.clear()
-        response = self._work(request)
-        if kind == "lost_after":
-            raise NoAnswer(request.path)
-        if fault and kind == "garbage":
-            response = TwinResponse(200, fault.body or b"<html><body>Bad gateway</body></html>", HTML)
-        return self._answered(request, response)
+        return self._answered(request, await self.faults.meet(request, self._work, forget=self.access.bearers.clear))
 
     def _answered(self, request: TwinRequest, response: TwinResponse) -> TwinResponse:
         self.calls.append((request.method, request.path, response.status))
         date = self.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return TwinResponse(response.status, response.body, {"Date": date, **response.headers})
 
-    def _work(self, request: TwinRequest) -> TwinResponse:
+    async def _work(self, request: TwinRequest) -> TwinResponse:
         headers: dict[str, str] = {}
         try:
             if oauth := re.fullmatch(r"/oauth/(token|revoke)/?", request.path):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from ml_connector.twin import Fault, Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_qad.twin import facts, fill
 from ml_connector_qad.twin.answers import Refused, errors, json, login_page
 from ml_connector_qad.twin.browses import Browses
@@ -25,7 +25,6 @@ from ml_connector_qad.twin.store import Store, Values, fold
 __all__ = ["CLASSIC", "DEFAULT", "FLIPPED", "Installation", "QadTwin"]
 
 PASSWORD = "twin/qad_password"
-_STATUS_BODIES = {403: b'{"errors":[{"message":"User has no permission for this resource"}]}'}
 
 
 class QadTwin:
@@ -63,31 +62,13 @@ class QadTwin:
     # Serving
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
-        fault = self.faults.next(request)
-        response = self._misbehave(fault, request) if fault is not None else self._answer(request)
+        response = await self.faults.meet(
+            request, self._answer, forget=self.identity.forget, refusal=_refusal, page=login_page().body
+        )
         self.calls.append((request.method, request.path, response.status))
         return response
 
-    def _misbehave(self, fault: Fault, request: TwinRequest) -> TwinResponse:
-        match fault.kind:
-            case "status":
-                headers = {"content-type": "application/json"}
-                if fault.retry_after is not None:
-                    headers["retry-after"] = fault.retry_after
-                return TwinResponse(fault.status, fault.body or _STATUS_BODIES.get(fault.status, b"{}"), headers)
-            case "lost_before":
-                raise NoAnswer(request.path)
-            case "lost_after":
-                self._answer(request)
-                raise NoAnswer(request.path)
-            case "garbage":
-                self._answer(request)
-                return TwinResponse(200, fault.body or login_page().body, {"content-type": "text/html"})
-            case "expire_tokens":
-                self.identity.forget()
-                return self._answer(request)
-
-    def _answer(self, request: TwinRequest) -> TwinResponse:
+    async def _answer(self, request: TwinRequest) -> TwinResponse:
         root = self.installation.context
         if not request.path.startswith(f"{root}/"):
             return login_page()  # another context root: the web server's own page
@@ -268,3 +249,7 @@ class QadTwin:
     def codes(self, path: str) -> list[str]:
         key = self.store.components[path].keys[-1]
         return sorted((str(row.values[key]) for row in self.store.rows(path)), key=fold)
+
+
+def _refusal(status: int) -> TwinResponse:
+    return json(status, {"errors": [{"message": "User has no permission for this resource"}]} if status == 403 else {})

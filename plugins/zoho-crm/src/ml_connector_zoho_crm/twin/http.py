@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ml_connector.twin import Faults, NoAnswer, TwinClock, TwinRequest, TwinResponse
+from ml_connector.twin import Faults, TwinClock, TwinRequest, TwinResponse
 from ml_connector_zoho_crm.twin import coql
 from ml_connector_zoho_crm.twin.auth import Accounts
 from ml_connector_zoho_crm.twin.bulk import Bulk
@@ -78,23 +78,7 @@ class ZohoServer:
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:
         """Answer as the vendor would. Raises NoAnswer when a fault cuts the line."""
-        fault = self.faults.next(request)
-        kind = fault.kind if fault else ""
-        if fault and kind == "status":
-            wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return self._answered(request, TwinResponse(fault.status, fault.body, wait))
-        if kind == "lost_before":
-            raise NoAnswer(request.path)
-        if kind == "expire_tokens":
-            self.accounts.tokens.clear()
-        response = await self._work(request)
-        if kind == "lost_after":
-            raise NoAnswer(request.path)
-        if kind == "garbage":
-            response = TwinResponse(
-                200, (fault and fault.body) or b"<html><body>Bad gateway</body></html>", {"Content-Type": "text/html"}
-            )
-        return self._answered(request, response)
+        return self._answered(request, await self.faults.meet(request, self._work, forget=self.accounts.tokens.clear))
 
     def _answered(self, request: TwinRequest, response: TwinResponse) -> TwinResponse:
         self.calls.append((request.method, request.path, response.status))
