@@ -154,6 +154,7 @@ class World:
         self.clock = VirtualClock()
         self.vendor = Vendor(self.clock)
         self.tokens = MemoryTokens()
+        self.random = Random(7)
         self.secrets = DictSecrets({"secret:acme": "s3cret-of-acme"})
         self.twin = cast(Twin, self.vendor)
         self.transport: Any = Line(self.twin)
@@ -201,7 +202,6 @@ class World:
             judge=self.judge,
             limiter=limiter or self.limiter(),
             hosts=self.hosts,
-            random=Random(7),
             **more,
         )
 

@@ -1,6 +1,7 @@
 """What a plugin offers (SystemSpec), what one configured system can do (Connection), and what it is lent (Host)."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from random import Random
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -27,6 +28,11 @@ class Host(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def random(self) -> Random:
+        """Chance, for the jitter of back-off; a simulation's comes from its seed."""
+        ...
 
     @property
     def secrets(self) -> Secrets: ...

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import msgspec
@@ -68,6 +69,7 @@ class TwinHost:
         self.clock = TwinsTime(twin.clock)
         self.secrets = self.tokens = Purse(twin.secrets())
         self.transport = TwinTransport(twin)
+        self.random = Random(7)
 
 
 class World:

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -118,7 +117,6 @@ class HttpClient:
         connect_s: float = 10,
         attempts: int = 5,
         patience_s: float = 60,
-        random: Random | None = None,
     ) -> None:
         self._host, self._base_url, self._judge = host, base_url, judge
         self._limiter, self._hosts, self._oauth = limiter, hosts, oauth
@@ -130,7 +128,6 @@ class HttpClient:
         }
         self._timeouts = (timeout_s, connect_s)
         self._attempts, self._patience_s = attempts, patience_s
-        self._random = random or Random()
         self._where = f'connection "{host.connection}"'
         self._client: httpx.AsyncClient | None = None
         self._base = ""  # the last base that ``hosts`` let pass
@@ -214,7 +211,7 @@ class HttpClient:
             if not (repeatable or outcome.untouched):
                 raise _lost(outcome)
             tries += 1
-            wait = max(outcome.after_s or 0.0, self._random.uniform(0, min(_JITTER_CAP_S, 2.0 ** (tries - 1))))
+            wait = max(outcome.after_s or 0.0, self._host.random.uniform(0, min(_JITTER_CAP_S, 2.0 ** (tries - 1))))
             if isinstance(outcome, Throttled):
                 self._limiter.pause(wait)  # the vendor counts the connection's calls, not this task's; the next slot waits
             if tries >= self._attempts or wait > self._patience_s:

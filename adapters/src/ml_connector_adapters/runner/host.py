@@ -1,6 +1,7 @@
 """What the program lends each plugin: the shared vault and clock, seen from one connection."""
 
 from contextlib import AbstractAsyncContextManager
+from random import Random
 from typing import Any
 
 from ml_connector.errors import AuthRejected
@@ -52,5 +53,6 @@ class ConnectionHost:
 
     def __init__(self, connection: str, *, clock: Clock, secrets: Secrets, tokens: Tokens, transport: Any = None) -> None:
         self.connection, self.clock, self.transport = connection, clock, transport
+        self.random = Random()
         self.secrets = ConnectionSecrets(connection, secrets)
         self.tokens = ConnectionTokens(connection, tokens)

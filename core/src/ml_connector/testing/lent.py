@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from random import Random
 from typing import Any
 
 import msgspec
@@ -61,6 +62,7 @@ class MemoryHost(msgspec.Struct, frozen=True, kw_only=True):
     secrets: MemorySecrets
     tokens: MemoryTokens
     transport: Any = None
+    random: Random = msgspec.field(default_factory=Random)
 
 
 def memory_host(

@@ -1,16 +1,12 @@
 """A process's way to a twin: where it dies, and where what came of each request is written down."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from random import Random
+from collections.abc import Callable
 
 import httpx
 
 from ml_connector.simulation.process import Process
 from ml_connector.twin import Twin
-from ml_connector_adapters.http import client as http_client
 from ml_connector_adapters.http.twins import answer
 
 
@@ -34,14 +30,3 @@ class Door(httpx.AsyncBaseTransport):
                 wrote = self._note(self._process.name)
         await self._process.touch(on_the_wire=True, wrote=wrote)
         return response
-
-
-@contextmanager
-def jitter(seed: int) -> Iterator[None]:
-    """Clients made meanwhile draw their back-off from the seed: a story must be the same whenever it is played."""
-    drawn = http_client.Random  # type: ignore[attr-defined]
-    http_client.Random = partial(Random, seed)  # type: ignore[attr-defined, assignment]
-    try:
-        yield
-    finally:
-        http_client.Random = drawn  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from ml_connector.system import Connection
 from ml_connector.testing import MemoryHost, MemorySecrets, MemoryTokens
 from ml_connector.twin import Clerk, Fault, Twin
 from ml_connector.use_cases.preflight import preflight
-from ml_connector_adapters.runner.simulate.doors import Door, jitter
+from ml_connector_adapters.runner.simulate.doors import Door
 from ml_connector_adapters.runner.simulate.people import OTHER, People
 from ml_connector_adapters.runner.simulate.script import SIDES, Script
 from ml_connector_adapters.runner.simulate.views import READY, Views, habit, in_scope
@@ -138,9 +138,9 @@ class TwinPair:
             secrets=MemorySecrets(self.twins[side].secrets()),
             tokens=ProcessTokens(self._tokens[side], process),
             transport=Door(self.twins[side], process, partial(self._settles_in, side), partial(self.note, side)),
+            random=Random(self._seed),  # a story must be the same whenever it is played
         )
-        with jitter(self._seed):
-            return configured.system.connect(configured.settings, host)
+        return configured.system.connect(configured.settings, host)
 
     # What people do
 
