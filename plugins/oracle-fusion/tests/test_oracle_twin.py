@@ -281,3 +281,14 @@ def test_the_same_seed_gives_the_same_records() -> None:
         twin.edit("account", 5, seed=3)
     assert dict(one.facts("account")) == dict(other.facts("account"))
     assert dict(one.facts("contact")) == dict(other.facts("contact"))
+
+
+def test_a_person_enters_an_organization_and_sets_its_fields_as_oracle_takes_them(pod: Pod) -> None:
+    party = pod.twin.sets("account", "", {"name": "Newcomer", "phone": "+46 8 1"})
+    pod.twin.sets("account", party, {"phone": None, "website": "https://www.newcomer.example"})
+    [(number, facts)] = pod.twin.facts("account")
+    assert (number, facts["id"]) == (pod.twin.row("account", party)["PartyNumber"], party)
+    assert (facts["name"], facts["phone"], facts["website"]) == ("Newcomer", None, "https://www.newcomer.example")
+    assert (facts["customer_accounts"], facts["bill_to_sites"], facts["profiles"]) == (0, 0, 0)
+    with pytest.raises(ValueError, match="name"):
+        pod.twin.sets("account", party, {"name": None})

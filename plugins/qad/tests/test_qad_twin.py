@@ -158,3 +158,20 @@ def test_the_same_seed_fills_in_the_same_records(make_twin: Callable[..., Watche
         twin.edit("order", 5, seed=3)
     for kind in ("account", "vendor", "product", "order", "purchase_order", "invoice"):
         assert dict(one.facts(kind)) == dict(other.facts(kind))
+
+
+def test_a_clerk_gives_a_new_customer_its_code_which_nobody_has_and_which_stays(twin: WatchedTwin) -> None:
+    assert twin.sets("account", "", {"number": "K-1", "name": "Newcomer", "phone": "+1 555 100"}) == "K-1"
+    twin.sets("account", "K-1", {"phone": None, "website": "https://www.newcomer.example"})
+    [(number, facts)] = twin.facts("account")
+    assert (number, facts["name"], facts["phone"]) == ("K-1", "Newcomer", None)
+    assert facts["website"] == "https://www.newcomer.example"
+    assert twin.stored("mfgCustomers", "K-1")["siteCode"] == "10-100"
+    for record, fields in (
+        ("", {"name": "No code"}),
+        ("", {"number": "k-1 ", "name": "The same to QAD"}),
+        ("K-1", {"number": "K-2"}),
+        ("K-1", {"name": None}),
+    ):
+        with pytest.raises(ValueError, match=r"code|exists|key|name"):
+            twin.sets("account", record, fields)

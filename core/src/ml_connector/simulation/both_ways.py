@@ -161,13 +161,19 @@ def _last_set(deeds: list[Deed], side: Side, remote_id: RemoteId, path: str) -> 
 def _agreed_at(
     deeds: list[Deed], deed: Deed, partner: Mapping[tuple[Side, RemoteId], set[RemoteId]], path: str
 ) -> datetime | None:
-    """When we last made the two sides say the same in the field."""
+    """When we last made the two sides say the same in the field.
+
+    A record that we made says so of what it leaves empty as well, if that is empty on the other side: no field changes by it.
+    """
     places = {(deed.side, deed.id), *((OTHER[deed.side], one) for one in partner[deed.side, deed.id])}
+    stood = (deed.before or {}).get(path)
     return next(
         (
             each.at
             for each in reversed(deeds)
-            if (each.side, each.id) in places and each.author != PERSON and path in each.changed
+            if (each.side, each.id) in places
+            and each.author != PERSON
+            and (path in each.changed or (each.before is None and same((each.after or {}).get(path), stood)))
         ),
         None,
     )
