@@ -9,7 +9,7 @@ import pytest
 import respx
 from msgspec import structs
 
-from ml_connector.domain import UNSET, Kind, Line, Ref, RemoteId
+from ml_connector.domain import UNSET, Address, Kind, Line, Ref, RemoteId
 from ml_connector.ports.sink import Key
 from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
@@ -20,6 +20,7 @@ from ml_connector_contract_tests import (
     LimitsContract,
     SinkContract,
     Stage,
+    StepsContract,
     SweepContract,
     TwinStage,
 )
@@ -101,6 +102,15 @@ class QadCustomers(QadStage):
 
     def number(self, n: int) -> str:
         return f"C.{n:04d}/X"
+
+    def rich(self, n: int) -> Any:
+        address = Address(street="Hamngatan 3", city="Göteborg", postal_code="411 05", country="SE")
+        return self.entity(n, phone="+46 31 1", email="orders@acme.example", payment_terms="N45", billing=address)
+
+    def parts(self, n: int) -> int:
+        """Business relation, customer, and its data in the operating domain, where that is complete."""
+        begun = sum(self.number(n) in self.twin.codes(path) for path in ("businessRelationV2s", "customerV2s"))
+        return begun + bool(self.twin.stored("mfgCustomers", self.number(n))["siteCode"])
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         more = {"creditLimit": amount} if amount is not None else {}
@@ -370,6 +380,12 @@ class TestQadStampedFeed(FeedContract):
 
 
 class TestQadOrderSink(SinkContract):
+    @pytest.fixture(params=[QadOrderWrites, QadNumberedOrders], ids=["given", "assigned"])
+    def stage(self, request: pytest.FixtureRequest, installation: str) -> Iterator[Stage]:
+        yield from _stages(request.param, installation)
+
+
+class TestQadSteps(StepsContract):
     @pytest.fixture(params=[QadOrderWrites, QadNumberedOrders], ids=["given", "assigned"])
     def stage(self, request: pytest.FixtureRequest, installation: str) -> Iterator[Stage]:
         yield from _stages(request.param, installation)
