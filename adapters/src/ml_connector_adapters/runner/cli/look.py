@@ -62,7 +62,9 @@ async def _status(here: "Opened") -> dict[str, Any]:
     for flow in here.workspace.flows:
         last = next(iter(await here.store.ledger.last(flow.name)), None)
         tally = dict(await here.store.links.tally(flow.name))
-        waiting = {standing: await _causes(here, flow.name, standing) for standing in WAITING if tally.get(standing)}
+        waiting: dict[str, Counter[str]] = {
+            standing: await _causes(here, flow.name, standing) if tally.get(standing) else Counter() for standing in WAITING
+        }
         due = next_due(flow.schedule, last.started_at if last else None, now)
         flows.append(
             {
@@ -73,7 +75,7 @@ async def _status(here: "Opened") -> dict[str, Any]:
                 "standings": tally,
                 "drifted": tally.get("drifted", 0),
                 "attention": sum(tally.get(standing, 0) for standing in ATTENTION),
-                **{standing: waiting.get(standing, Counter()) for standing in WAITING},
+                **waiting,
             }
         )
     paused = await here.store.pauses.paused(now)
