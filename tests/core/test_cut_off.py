@@ -9,7 +9,7 @@ from engine import CUSTOMERS, Engine, customer
 
 from ml_connector.domain import Line, Order, Ref
 from ml_connector.flows import Flow
-from ml_connector.ports.sink import Create
+from ml_connector.ports.sink import Create, Unknown
 from ml_connector.sync import content
 from ml_connector.testing.connection import MemorySink
 
@@ -77,6 +77,27 @@ async def test_lines_that_somebody_made_others_of_since_are_told_and_left() -> N
     [order] = engine.crm.records("order").values()
     assert [line.sku for line in order.lines or ()] == ["P-9"]
     assert "lines" in ((await engine.link("10042", flow)).drift or b"").decode()
+
+
+async def test_that_we_made_it_does_not_prove_that_all_of_it_came() -> None:
+    """The vendor says that the last hand was ours: it was, at the first of several calls."""
+    engine = Engine("feed", CUSTOMERS)
+    engine.erp.put(customer(website="https://acme.example"))
+    sink = engine.right.sinks["account"]
+    assert isinstance(sink, MemorySink)
+    whole, first = sink.write, iter([None])
+    sink._limits = msgspec.structs.replace(sink.limits, in_steps=True)
+
+    async def part(writes: Any) -> Any:
+        for _ in first:
+            engine.crm.store(customer(website=None), by_us=True)
+            return [Unknown(reason="the record was written, what follows was not")]
+        return await whole(writes)
+
+    sink.write = part  # type: ignore[method-assign]
+    assert (await engine.run()).outcome == "green"
+    assert engine.there()["C-100"].website == "https://acme.example"
+    assert (await engine.run()).counts.written == 0
 
 
 def test_what_is_left_of_lines_that_were_cut_off_is_their_beginning() -> None:
