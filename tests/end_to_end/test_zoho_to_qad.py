@@ -44,6 +44,13 @@ class Trade:
         self.qad.put("customerV2s", customerCode=code, addressName=name)
         self.sync()
 
+    def takes(self, number):
+        """An order of C-100 that begins in QAD."""
+        today = self.qad.clock.now().date()
+        self.qad.put("salesOrderHeaders", salesOrderNumber=number, soldToCustomerCode="C-100", orderDate=today)
+        line = {"itemCode": "P-100", "quantityOrdered": Decimal(2), "listPrice": Decimal(5)}
+        self.qad.put_line("salesOrderLinesGrid", number, **line)
+
     def account(self, code):
         return next(one for one, row in self.zoho.records("Accounts").items() if row["ERP_Customer_No"] == code)
 
@@ -109,6 +116,34 @@ def test_a_sales_order_that_sam_wins_is_entered_in_qad_and_its_number_comes_back
     assert trade.zoho.records("Deals") == {}  # the sales order is there already: a deal would be its double
     for _ in range(2):
         assert not any(each["written"] for each in trade.sync().values())
+
+
+def test_an_order_that_was_entered_by_hand_before_is_joined_by_its_number(trade):
+    trade.customer()
+    trade.takes("SO-1")
+    order = trade.sells(trade.account("C-100"))
+    assert "1 to create" in trade.acme.run("plan", "won_orders").err
+    trade.edits("Sales_Orders", order, ERP_Order_No="SO-1")
+    trade.sync()
+    assert list(trade.orders()) == ["SO-1"]
+    assert not any(each["written"] for each in trade.sync().values())
+
+
+def test_sales_orders_in_zoho_that_show_the_lines_of_qads_own_do_not_come_back(trade):
+    trade.acme.rewrite('order_lines = "description"', 'order_lines = "sales_order"')
+    trade.customer()
+    trade.qad.put(
+        "salesOrderHeaders", salesOrderNumber="SO-1", soldToCustomerCode="C-100", orderDate=trade.qad.clock.now().date()
+    )
+    trade.qad.put_line("salesOrderLinesGrid", "SO-1", itemCode="P-100", quantityOrdered=Decimal(2), listPrice=Decimal(5))
+    assert trade.sync()["orders"]["written"] == 1
+    [(shown, row)] = trade.zoho.records("Sales_Orders").items()
+    assert row["ERP_Order_No"] == "SO-1"
+    trade.edits("Sales_Orders", shown, Status="Approved")
+    for _ in range(2):
+        trade.sync()
+    assert list(trade.orders()) == ["SO-1"]
+    assert not any(each["written"] for each in trade.sync().values())
 
 
 def test_once_it_is_entered_the_order_is_qads_and_edits_on_either_side_stay_there(trade):

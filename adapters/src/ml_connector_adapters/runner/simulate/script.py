@@ -4,8 +4,9 @@ Accounts and orders go from the ERP to the CRM as the recipe has it. Where both 
 twins, some stories keep the accounts alike both ways instead, in the fields that people set on either side.
 
 Left out are kinds that the twins do not fill, flows with a ``where`` (what they leave out could only be told by the engine's
-own expressions) and flows from the CRM back. Orders that a recipe keeps alike both ways go one way: which state an order may
-pass to from which is each vendor's own, and no rule written down here could tell a step that is refused from one that is lost.
+own expressions) unless it lets everything pass that begins at the ERP, and flows from the CRM back. Orders that a recipe keeps
+alike both ways go one way: which state an order may pass to from which is each vendor's own, and no rule written down here
+could tell a step that is refused from one that is lost.
 """
 
 import tempfile
@@ -33,6 +34,8 @@ BOTH: Final = ("name", "phone", "website")
 only those that it knows, so that what is refused would be the judge's guess."""
 OURS: Final = "phone"
 """The field that the CRM owns where both sides changed it; the ERP owns the others."""
+PASSING: Final = (None, "external_reference == `null`", "number || category == 'Customer'")
+"""Conditions by which recipes leave out what begins at the CRM, and nothing of the ERP's."""
 _FIX: Final = "Take a pair whose recipe carries accounts or orders of the ERP, all of them, to the CRM: ml-connector systems"
 URLS: Final = ("http://127.0.0.1:1", "http://127.0.0.1:2")
 
@@ -84,7 +87,7 @@ def _one_way(data: Data) -> Data:
     kept: Data = {}
     for name, flow in data["flows"].items():
         ends = flow.get("between") or [flow["from"], flow["to"]]
-        if ends == [left, right] and flow["entity"] in PLAYED and "where" not in flow:
+        if ends == [left, right] and flow["entity"] in PLAYED and flow.get("where") in PASSING:
             rest = {key: value for key, value in flow.items() if key not in ("between", "owner", "owners", "writes", "cron")}
             kept[name] = {**rest, "from": left, "to": right}
     for flow in kept.values():
