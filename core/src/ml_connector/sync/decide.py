@@ -65,7 +65,8 @@ def decide(
     if DELETED in drift:
         return Make("deleted over there, the owner has it") if flow.creates else Skip("deleted over there")
     if not flow.updates:
-        owed = [name for name in changed if agreed is not None and link.due and not content.tells(agreed, name)]
+        begun = content.decode(flow.target, link.agreed) if link.due and link.agreed else None
+        owed = [name for name in changed if begun is not None and not content.tells(begun, name)]
         return Set(tuple(owed), CUT_OFF) if owed else Skip('there already, and the flow has writes = "create"')
     back = [name for name in drift if name not in changed]
     return Set((*changed, *back), "changed at the owner" if not drift else OVER)
