@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import httpx
 import msgspec
 import pytest
 import respx
 
-from ml_connector.domain import Kind, RemoteId
+from ml_connector.domain import Address, Extra, Kind, RemoteId
 from ml_connector.twin import Fault, TwinClock, TwinRequest
 from ml_connector.twin import Kind as FaultKind
 from ml_connector_contract_tests import (
@@ -20,8 +21,10 @@ from ml_connector_contract_tests import (
     Of,
     SinkContract,
     Stage,
+    StepsContract,
     SweepContract,
     TwinStage,
+    staged,
 )
 from ml_connector_oracle_fusion.plugin import SPEC
 from ml_connector_oracle_fusion.twin import OracleTwin
@@ -157,6 +160,36 @@ class CheapBalances(OracleBalances):
 
     overrides: ClassVar[Mapping[str, object]] = {**OracleBalances.overrides, "finance": {"credit": False}}
     cannot: Mapping[Ability, str] = {"amounts": "limits are not read", "lines": NO_LINES}
+
+
+class OracleCustomers(OracleAccounts):
+    """Accounts that are made ready for invoices: a party, its customer account, credit profile, site and use."""
+
+    overrides: ClassVar[Mapping[str, object]] = {
+        **OracleAccounts.overrides,
+        "provision": "finance_ready",
+        "finance": {"set_id": "300000001", "currency": "SEK"},
+    }
+    counted = ("customer_account", "party_number")
+
+    def rich(self, n: int) -> Any:
+        address = Address(street="Hamngatan 4", city="Stockholm", postal_code="111 47", country="SE")
+        ready = Extra({"finance_status": "finance_ready"})
+        return self.entity(n, phone="+46 8 1", email="ap@acme.example", billing=address, extra=ready)
+
+    def parts(self, n: int) -> int:
+        accounts = [row for row in self.twin.store.rows("customer_accounts").values() if self._of(n, row)]
+        sites = [site for row in accounts for site in row["_sites"]]
+        profiles = [row for row in self.twin.store.rows("profiles").values() if self._of(n, row)]
+        return len(accounts) + len(sites) + sum(len(site["_uses"]) for site in sites) + len(profiles)
+
+    def _of(self, n: int, row: Mapping[str, Any]) -> bool:
+        return str(row["PartyId"]) in {str(facts["id"]) for number, facts in self.facts() if number == self.number(n)}
+
+    def changes_something(self, request: httpx.Request) -> bool:
+        """A look by SOAP goes by POST as well, and says so in its action."""
+        action = request.headers.get("soapaction", "").strip('"').rpartition("/")[2]
+        return super().changes_something(request) and not action.startswith(("find", "get"))
 
 
 class OracleContacts(OracleAccounts):
@@ -296,6 +329,10 @@ class TestOracleSink(SinkContract):
     @pytest.fixture(params=WRITTEN, ids=lambda kind: kind.__name__)
     def stage(self, request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield from _stages(request.param)
+
+
+class TestOracleSteps(StepsContract):
+    stage = staged(OracleCustomers)
 
 
 class TestOracleAuth(AuthContract):

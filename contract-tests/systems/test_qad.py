@@ -9,7 +9,7 @@ import pytest
 import respx
 from msgspec import structs
 
-from ml_connector.domain import UNSET, Kind, Line, Ref, RemoteId
+from ml_connector.domain import UNSET, Address, Kind, Line, Ref, RemoteId
 from ml_connector.ports.sink import Key
 from ml_connector.twin import TwinClock
 from ml_connector_contract_tests import (
@@ -20,6 +20,7 @@ from ml_connector_contract_tests import (
     LimitsContract,
     SinkContract,
     Stage,
+    StepsContract,
     SweepContract,
     TwinStage,
 )
@@ -101,6 +102,14 @@ class QadCustomers(QadStage):
 
     def number(self, n: int) -> str:
         return f"C.{n:04d}/X"
+
+    def rich(self, n: int) -> Any:
+        address = Address(street="Hamngatan 3", city="Göteborg", postal_code="411 05", country="SE")
+        return self.entity(n, phone="+46 31 1", email="orders@acme.example", payment_terms="N45", billing=address)
+
+    def parts(self, n: int) -> int:
+        """Business relation and customer. A look does not see the data in the domain, which the first order completes."""
+        return sum(self.number(n) in self.twin.codes(path) for path in ("businessRelationV2s", "customerV2s"))
 
     def put_as_person(self, n: int, *, text: str | None = None, amount: Decimal | None = None) -> RemoteId:
         more = {"creditLimit": amount} if amount is not None else {}
@@ -371,5 +380,11 @@ class TestQadStampedFeed(FeedContract):
 
 class TestQadOrderSink(SinkContract):
     @pytest.fixture(params=[QadOrderWrites, QadNumberedOrders], ids=["given", "assigned"])
+    def stage(self, request: pytest.FixtureRequest, installation: str) -> Iterator[Stage]:
+        yield from _stages(request.param, installation)
+
+
+class TestQadSteps(StepsContract):
+    @pytest.fixture(params=[QadCustomers, QadOrderWrites, QadNumberedOrders], ids=["customers", "given", "assigned"])
     def stage(self, request: pytest.FixtureRequest, installation: str) -> Iterator[Stage]:
         yield from _stages(request.param, installation)

@@ -59,6 +59,8 @@ class Stage:
     """The vendor itself keeps business keys unique, so that a create may be sent twice."""
     told_at_once: int | None = None
     """Most records that one delivery of a notice names; None: as many as changed."""
+    counted: Collection[str] = ()
+    """Custom fields in which the vendor counts records: no two have them alike."""
     watched: Sequence[Kind] = ("account", "contact")
     """Two kinds that can be subscribed to together."""
     odd_numbers: Sequence[str] = ("O'BRIEN", 'A"B', *(f"A{sign}B" for sign in "&/%+*_,#? "), "Ä-ß", "株式")

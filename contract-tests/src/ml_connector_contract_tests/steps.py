@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import pytest
 
-from ml_connector.domain import UNSET, Entity, Record
+from ml_connector.domain import UNSET, Entity, Extra, Record
 from ml_connector.errors import RetryLater
 from ml_connector.ports.sink import Create, Outcome, Rejected, Sink, Update, Written
 from ml_connector_contract_tests.stage import Contract, Cut, Stage
@@ -119,6 +119,8 @@ def _content(stage: Stage, entity: Entity | None) -> Mapping[str, Any]:
     assert entity is not None
     own = {"number", stage.key(1).field, stage.text}
     told = {name: value for name, value in msgspec.structs.asdict(entity).items() if name not in own and value is not UNSET}
+    if isinstance(extra := told.get("extra"), Extra):
+        told["extra"] = {name: value for name, value in extra.items() if name not in stage.counted}
     return {**told, "lines": [msgspec.structs.replace(line, key="") for line in told.get("lines") or ()]}
 
 

@@ -1,5 +1,7 @@
 """Where the other system knows Zoho's records by their own ids: nothing to create in Zoho, nothing to fill in."""
 
+from decimal import Decimal
+
 from ml_connector.domain import Account, Extra
 from ml_connector.ports.fitness import Need
 from ml_connector.ports.sink import Create, Key, Rejected, Update, Written
@@ -46,3 +48,21 @@ async def test_no_field_is_missing_and_none_is_made(zoho):
     needs = [Need(kind="account", access="write", fields=frozenset({"number", "phone"}))]
     assert [finding for finding in await world.connection.fitness.inspect(needs) if finding.level == "unfit"] == []
     assert await world.connection.fitness.repair(needs) == []
+
+
+async def test_an_order_has_both_the_number_of_the_erp_and_its_own_id_and_is_found_by_either(zoho):
+    world = zoho(fields={"order.external_reference": "id"})
+    account = world.twin.insert_as_person("Accounts", Account_Name="Acme")
+    product = world.twin.insert_as_person("Products", Product_Name="Valve")
+    lines = [{"Product_Name": product, "Quantity": Decimal(1), "List_Price": Decimal(5)}]
+    entered = world.twin.insert_as_person(
+        "Sales_Orders", Subject="Valves", Account_Name=account, ERP_Order_No="10042", Ordered_Items=lines
+    )
+    sink, keys = world.connection.sinks["order"], [Key("number", "10042"), Key("external_reference", entered)]
+    found = await sink.find(keys)
+    assert [[(one.entity.number, one.entity.external_reference) for one in found[key]] for key in keys] == [
+        [("10042", entered)]
+    ] * 2
+    assert "external_reference" not in await sink.accepts()
+    needs = [Need(kind="order", access="read", fields=frozenset({"number", "external_reference"}))]
+    assert [finding for finding in await world.connection.fitness.inspect(needs) if finding.level == "unfit"] == []

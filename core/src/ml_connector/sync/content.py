@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Scalar
+from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Scalar
 from ml_connector.ports.state import Change
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -186,7 +186,7 @@ def came(sent: Entity, paths: Iterable[str], before: Entity | None, there: Entit
 
 
 def akin(ours: Any, theirs: Any) -> bool:
-    """Alike, or what a vendor may have made of ours: cut short, in another case."""
+    """Alike, or what a vendor may have made of ours: cut short, in another case, lines under keys of its own."""
     if alike(ours, theirs):
         return True
     if isinstance(ours, str) and isinstance(theirs, str):
@@ -195,7 +195,20 @@ def akin(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, msgspec.Struct) and type(ours) is type(theirs):
         pairs = ((getattr(ours, name), getattr(theirs, name)) for name in ours.__struct_fields__)
         return all(mine is UNSET or akin(mine, other) for mine, other in pairs)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return alike(_keyless(ours), _keyless(theirs))
     return False
+
+
+def begun(ours: Any, theirs: Any) -> bool:
+    """Whether the lines that stand there are the first of ours, and not all: what is left of a write cut off among them."""
+    if not isinstance(ours, tuple) or not isinstance(theirs, tuple):
+        return False
+    return len(theirs) < len(ours) and akin(ours[: len(theirs)], theirs)
+
+
+def _keyless(lines: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(msgspec.structs.replace(line, key="") if isinstance(line, Line) else line for line in lines)
 
 
 def spelling(sent: Entity, there: Entity, *, by_us: bool) -> Entity:

@@ -11,6 +11,8 @@ from ml_connector.sync import content
 
 OVER = "changed at the owner, over an edit made there"
 """The rule under which a stray edit gives way."""
+CUT_OFF = "new, and cut off before it was whole"
+"""The rule under which a flow that only creates brings what a create of its own did not."""
 
 
 class Make(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +65,8 @@ def decide(
     if DELETED in drift:
         return Make("deleted over there, the owner has it") if flow.creates else Skip("deleted over there")
     if not flow.updates:
-        return Skip('there already, and the flow has writes = "create"')
+        begun = content.decode(flow.target, link.agreed) if link.due and link.agreed else None
+        owed = [name for name in changed if begun is not None and not content.tells(begun, name)]
+        return Set(tuple(owed), CUT_OFF) if owed else Skip('there already, and the flow has writes = "create"')
     back = [name for name in drift if name not in changed]
     return Set((*changed, *back), "changed at the owner" if not drift else OVER)

@@ -137,7 +137,8 @@ class Doubts:
         self._tell(intent, link, batch, tuple(change for change in _changes(intent) if change.field not in lacking))
 
     def _lacking(self, intent: Intent, stands: There) -> set[str]:
-        """What was sent and is empty over there, where a write takes several calls: it was cut off before that one.
+        """What was sent and is empty over there, where a write takes several calls: it was cut off before that one. Lines
+        of which the first alone stand were cut off among them.
 
         Nobody cleared it, as far as can be told. It is not agreed, so that it is decided and written anew.
         """
@@ -191,7 +192,7 @@ def _paths(sent: Entity) -> list[str]:
 
 
 def _lacks(ours: Any, theirs: Any) -> bool:
-    return theirs is not UNSET and content.is_empty(theirs) and not content.is_empty(ours)
+    return content.begun(ours, theirs) or (theirs is not UNSET and content.is_empty(theirs) and not content.is_empty(ours))
 
 
 def landed(rules: Rules, intent: Intent, link: Link, stands: There, *, lacking: Collection[str] = ()) -> Link:

@@ -120,10 +120,18 @@ class Preparer:
             desired, job.link = instead.applied(desired, job.link, self._way.kind)
         match = self._flow.match
         if self._flow.creates and not getattr(desired, match[0]) and not any(getattr(desired, field) for field in match):
-            field = self._flow.match[0]
-            self._reject(job, RecordRejected(f"{' and '.join(self._flow.match)} is empty", code="NO_KEY", field=field))
+            self._reject(job, self._nameless())
             return None
         return desired
+
+    def _nameless(self) -> RecordRejected:
+        way, field = self._way, self._flow.match[0]
+        return RecordRejected(
+            f"it has no {' and no '.join(self._flow.match)}, by which {way.target} would know it",
+            code="NO_KEY",
+            field=field,
+            fix=f"Give the {self._flow.kind(way.near)} its {field} at {way.source}: it goes on by itself then",
+        )
 
     def _seen(self, record: Record, known: Link) -> bool:
         return self._way.near_end(known).version == record.version is not None and not known.due and not self._anew

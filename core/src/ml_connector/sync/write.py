@@ -266,11 +266,19 @@ class Writer:
             if found is None or (job.creates and not self._sink.limits.find_by_key):
                 self._doubt(job)
             elif (there := found.get(job.link.id)) is not None:
-                self._rebase(job, there, landed=True)
+                self._rebase(job, self._unproved(there), landed=True)
             elif not job.creates:
                 lost.append(job)
         await self._lose(lost)
         return [job for job in doubtful if job.term is None]
+
+    def _unproved(self, there: There) -> There:
+        """What stands after a write of ours that nobody heard of. Where a write takes several calls, that the last hand was
+        ours does not prove the whole of it: it may have been the first call's.
+        """
+        if not self._sink.limits.in_steps:
+            return there
+        return msgspec.structs.replace(there, record=msgspec.structs.replace(there.record, by_us=False))
 
     async def _stands(self, jobs: Sequence[Job]) -> dict[str, There]:
         """What stands at the target for these jobs, by link id; what is not there is absent."""

@@ -194,7 +194,7 @@ class OracleFitness:
         if any(_writes(need, "account") and f"extra.{STATUS}" in need.fields for need in needs):
             return []
         what = "no flow says which customers shall be ready, so that nothing completes one that was cut off"
-        fix = f'Add a flow that only updates and sets "extra.{STATUS}" = "\'{READY}\'": see the plugin\'s README'
+        fix = f'Set "extra.{STATUS}" = "\'{READY}\'" in the flow of accounts: see the plugin\'s README'
         return [Finding(level="warning", about=f"account.extra.{STATUS}", what=what, fix=fix)]
 
     async def _about_source_system(self) -> list[Finding]:

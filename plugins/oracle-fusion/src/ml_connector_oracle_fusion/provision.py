@@ -1,7 +1,8 @@
 """Making a party ready for invoices: customer account, credit profile, account site with bill-to use, one after the other.
 
 Every step looks first and does what is missing, and the step that Receivables shows comes last. So whatever was cut off
-shows as not ready, and is completed by doing it again. ``extra.finance_status`` tells, in both directions, how far a party is.
+shows as not ready, and is completed by doing it again. ``extra.finance_status`` tells a party that is ready, and asks for it;
+of one that is not it is empty, as any field is that a write in steps has not come to.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ class Ready:
         """Party id → ``finance_status`` and the number of the customer account."""
         numbers = await self.numbers(parties)
         return {
-            party: {STATUS: READY if party in numbers else PARTY, ACCOUNT: numbers.get(party)}
+            party: {STATUS: READY if party in numbers else None, ACCOUNT: numbers.get(party)}
             for party in dict.fromkeys(parties)
         }
 

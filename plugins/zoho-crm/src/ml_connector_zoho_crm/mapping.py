@@ -248,4 +248,4 @@ def rows_of(kind: Kind, settings: Settings) -> list[Row]:
 
 
 def _placed(row: Row, api: str | None) -> Row:
-    return row if api is None else msgspec.structs.replace(row, api=api)
+    return row if api is None else msgspec.structs.replace(row, api=api, read_only=row.read_only or api == "id")

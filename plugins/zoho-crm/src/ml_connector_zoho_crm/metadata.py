@@ -148,7 +148,7 @@ class Metadata:
 
     async def _fields_and_lines(self, kind: Kind, module: str) -> tuple[dict[str, Field], LinePlan | None]:
         fields = await self.fields(module)
-        if self._settings.key(kind) == RECORD_ID.api_name:
+        if self._settings.tells_id(kind):
             fields = {RECORD_ID.api_name: RECORD_ID, **fields}
         return fields, await self._lines(kind, fields)
 

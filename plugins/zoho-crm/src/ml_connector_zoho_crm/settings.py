@@ -165,6 +165,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         path = f"{kind}.{field}"
         return self.fields.get(path, FIELDS.get(path))
 
+    def tells_id(self, kind: Kind) -> bool:
+        """Whether Zoho's own id of such a record stands for one of our fields."""
+        placed = (api for path, api in self.fields.items() if path.partition(".")[0] == kind)
+        return "id" in (self.key(kind), *placed)
+
     @property
     def page(self) -> int:
         """Rows of each of a feed's queries: Zoho's most, for three credits; 200 cost one, and so does an idle poll then."""

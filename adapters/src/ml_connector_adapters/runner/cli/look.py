@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cyclopts import App
 
@@ -12,8 +12,12 @@ from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer
 if TYPE_CHECKING:
     from ml_connector.domain import Kind
     from ml_connector.flows import Flow
+    from ml_connector.ports.state import Standing
     from ml_connector.use_cases.explain import Chapter, Event, Field, Held
     from ml_connector_adapters.runner.container import Opened
+
+WAITING: Final[tuple["Standing", ...]] = ("parked", "rejected")
+"""Standings that are told with what the records wait for."""
 
 
 def register(app: App) -> None:
@@ -58,7 +62,9 @@ async def _status(here: "Opened") -> dict[str, Any]:
     for flow in here.workspace.flows:
         last = next(iter(await here.store.ledger.last(flow.name)), None)
         tally = dict(await here.store.links.tally(flow.name))
-        parked = await here.store.links.standing(flow.name, ("parked",)) if tally.get("parked") else []
+        waiting: dict[str, Counter[str]] = {
+            standing: await _causes(here, flow.name, standing) if tally.get(standing) else Counter() for standing in WAITING
+        }
         due = next_due(flow.schedule, last.started_at if last else None, now)
         flows.append(
             {
@@ -69,7 +75,7 @@ async def _status(here: "Opened") -> dict[str, Any]:
                 "standings": tally,
                 "drifted": tally.get("drifted", 0),
                 "attention": sum(tally.get(standing, 0) for standing in ATTENTION),
-                "parked": Counter(link.trouble.code for link in parked if link.trouble is not None),
+                **waiting,
             }
         )
     paused = await here.store.pauses.paused(now)
@@ -86,6 +92,12 @@ async def _status(here: "Opened") -> dict[str, Any]:
             }
         )
     return {"workspace": here.workspace.name, "key": here.key_origin, "flows": flows, "connections": connections}
+
+
+async def _causes(here: "Opened", flow: str, standing: "Standing") -> Counter[str]:
+    """Code → how many records of the flow have that standing because of it."""
+    links = await here.store.links.standing(flow, (standing,))
+    return Counter(link.trouble.code for link in links if link.trouble is not None)
 
 
 def _show_status(told: dict[str, Any]) -> None:
@@ -107,8 +119,9 @@ def _show_status(told: dict[str, Any]) -> None:
     for flow in told["flows"]:
         if flow["last_run"] is not None and flow["last_run"].note:
             answer(f"{flow['flow']}: {flow['last_run'].note}")
-        if flow["parked"]:
-            answer(f"{flow['flow']}: parked: {', '.join(f'{count} {code}' for code, count in sorted(flow['parked'].items()))}")
+        for standing in WAITING:
+            if told_by_code := ", ".join(f"{count} {code}" for code, count in sorted(flow[standing].items())):
+                answer(f"{flow['flow']}: {standing}: {told_by_code}")
     for each in told["connections"]:
         token = f"token until {each['token_until']:%H:%M:%S}Z" if each["token_until"] else "no token yet"
         channel = f", channel until {each['channel_until']:%Y-%m-%d %H:%M}Z" if each["channel_until"] else ""

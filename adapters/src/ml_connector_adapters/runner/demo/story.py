@@ -48,6 +48,7 @@ class Story:
         self._flows = [flow for flow in flows if flow.source is self._first and flow.entity in COMPARED and not flow.updates]
         self._edited = [flow for kind in filled for flow in self._flows if flow.entity == kind]
         self._back = [flow for flow in flows if flow.source is not self._first or flow.two_way]
+        self._numbered = [flow for flow in self._back if flow.two_way or any(other.returns(flow) for other in flows)]
         self._wrong: list[str] = []
         self._began = time.monotonic()
 
@@ -140,8 +141,9 @@ class Story:
             else:
                 await self._entered(flow, desk, here, goal, there)
 
-    async def _entered(self, flow: Strand, desk: Desk, here: str, goal: Twin, there: str) -> None:
-        """A record that a person enters arrives once, and what both sides tell of it agrees."""
+    async def _entered(self, flow: Strand, desk: Twin, here: str, goal: Twin, there: str) -> None:
+        """A record that a person enters arrives once, what both sides tell of it agrees, and its number comes back."""
+        assert isinstance(desk, Desk)
         before = dict(goal.facts(there))
         customers = next(other for other in self._flows if other.entity == "account")
         customer = next(iter(sorted(customers.wanted().keys() & customers.held().keys())))
@@ -155,6 +157,9 @@ class Story:
             self._must(all(one == customer for one in theirs.values()), f"{there} {number} is not of {customer}")
             lines = facts.get("lines")
             told = f", {len(lines)} lines" if isinstance(lines, tuple | list) else ""
+            if flow in self._numbered:
+                self._must(number in dict(desk.facts(here)), f"{here} {made} was not told its number {number}")
+                told += ", and knows its number"
             say.print(f"{flow.name}: {here} {made} came to stand as {there} {number}{told}")
 
     async def _moved(self, flow: Strand, desk: Desk) -> None:

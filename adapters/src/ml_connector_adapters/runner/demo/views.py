@@ -31,6 +31,7 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
     updates: bool = False  # it makes nothing at the target
     stages: Mapping[str, str] = {}  # order_stage: the source's status → the target's stage
     moves: Mapping[str, str] = {}  # stage_status: the source's stage → the target's status
+    native: bool = False  # it leaves out what began at the target, which an external_reference tells
     by_id: bool = False  # the target knows the source's records by the ids that they have there
 
     def wanted(self) -> Facts:
@@ -38,11 +39,18 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
         accounts = {number: str(facts["id"]) for number, facts in self.source.facts("account")} if self.by_id else {}
         found: Facts = {}
         for number, facts in self.source.facts(self.entity):
+            if self.native and facts.get("external_reference"):
+                continue
             account = facts.get("account")
             told = self._view({**facts, "account": accounts.get(str(account), account)})
             if told is not None:
                 found[str(facts["id"]) if self.by_id else number] = told
         return found
+
+    def returns(self, other: "Strand") -> bool:
+        """Whether it tells back to where ``other`` reads what became of its records."""
+        ends = (self.source, self.entity, self.target, self.shown)
+        return self.updates and ends == (other.target, other.shown, other.source, other.entity)
 
     def edit(self, count: int, seed: int) -> set[str]:
         """Records that people change at the source, by what the target knows them by."""
@@ -94,6 +102,7 @@ def strands(recipe: Mapping[str, Any], twins: Mapping[str, Twin]) -> list[Strand
             updates=flow.get("writes") == "update",
             stages=tables.get("order_stage", {}) if flow["entity"] == "order" else {},
             moves=tables.get("stage_status", {}) if flow.get("writes") == "update" else {},
+            native="external_reference == `null`" in flow.get("where", ""),
             by_id=recipe["connections"][source].get("keys", {}).get(flow["entity"]) == "id",
         )
         for name, flow in recipe["flows"].items()

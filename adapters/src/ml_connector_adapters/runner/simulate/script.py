@@ -34,8 +34,15 @@ BOTH: Final = ("name", "phone", "website")
 only those that it knows, so that what is refused would be the judge's guess."""
 OURS: Final = "phone"
 """The field that the other side owns where both changed it; the one that leads owns the rest."""
-NO_PROSPECTS: Final = ("category == 'Customer'", "category != 'Prospect'")
-"""What a ``where`` may say: the judge knows of itself that prospects are left out."""
+PASSING: Final = (
+    None,
+    "category == 'Customer'",
+    "category != 'Prospect'",
+    "number || category == 'Customer'",
+    "external_reference == `null`",
+)
+"""What a ``where`` may say. The judge knows of itself that prospects are left out; the others leave out only what begins at the
+side that does not lead."""
 _FIX: Final = "Take a pair whose recipe begins with a flow of accounts or orders, of all of them: ml-connector systems"
 SIDES: Final[tuple[Side, Side]] = ("left", "right")
 URLS: Final = ("http://127.0.0.1:1", "http://127.0.0.1:2")
@@ -94,7 +101,7 @@ def _one_way(data: Data) -> Data:
     kept: Data = {}
     for name, flow in data["flows"].items():
         ends = flow.get("between") or [flow["from"], flow["to"]]
-        if ends == [left, right] and flow["entity"] in PLAYED and flow.get("where") in (None, *NO_PROSPECTS):
+        if ends == [left, right] and flow["entity"] in PLAYED and flow.get("where") in PASSING:
             rest = {key: value for key, value in flow.items() if key not in ("between", "owner", "owners", "cron")}
             kept[name] = {**rest, "from": left, "to": right}
     return {**data, "flows": _among_themselves(kept)}

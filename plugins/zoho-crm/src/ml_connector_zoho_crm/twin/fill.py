@@ -149,7 +149,7 @@ def _changes(random: Random, kind: str, row: Row) -> Row:
 
 
 def enters(org: Org, kind: str, customer: str) -> str:
-    """What Sam enters: an account or a contact, a deal, or a sales order with a line of a product that stands here."""
+    """What Sam enters: an account or a contact, a deal, or a sales order that is won, with a product that stands here."""
     accounts = org.tables["Accounts"]
     if kind == "account":  # Sam knows the number that it shall have in the ERP
         key = key_field(accounts)
@@ -160,7 +160,7 @@ def enters(org: Org, kind: str, customer: str) -> str:
     rows: dict[str, Row] = {
         "contact": {"Last_Name": "Newcomer", "Email": "newcomer@example.com"},
         "deal": {"Deal_Name": "A pump to start with", "Stage": "Qualification", "Amount": Decimal(25), "Closing_Date": soon},
-        "order": {"Subject": "A pump to start with", "Due_Date": soon},
+        "order": {"Subject": "A pump to start with", "Due_Date": soon, "Status": "Approved"},
     }
     lines: dict[str, list[RowChange]] = {}
     if kind == "order":

@@ -1,6 +1,7 @@
 """The twin's own truth: users, modules and records, changed in the same few ways by the API and by people."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from typing import Any, TypeAlias
@@ -11,7 +12,7 @@ from ml_connector.twin import TwinClock
 from ml_connector_zoho_crm.twin.catalogue import ERP_FIELDS, LINE_ITEMS, custom_module, fresh_org, subform
 from ml_connector_zoho_crm.twin.checks import Check, compile_check
 from ml_connector_zoho_crm.twin.derive import line_totals, on_insert, on_write, order_totals
-from ml_connector_zoho_crm.twin.schema import PERSONS, Field
+from ml_connector_zoho_crm.twin.schema import PERSONS, Field, Module
 from ml_connector_zoho_crm.twin.table import Deleted, Row, Table
 
 FIRST_ID = 5550001000000123001
@@ -65,6 +66,7 @@ class Org:
         self.pipelines[deals["Pipeline"].choices[0]] = list(deals["Stage"].choices)
         self._checks: dict[str, dict[str, Check]] = {}
         self._told: dict[datetime, str] = {}
+        self._counters: dict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
         if erp_fields:
             for name, api_name in ERP_FIELDS.items():
                 self.add_field(name, api_name, "text", length=100, unique=True, external="org")
@@ -131,6 +133,7 @@ class Org:
             custom=True,
             choices=list(choices),
             target=target,
+            computed=data_type == "autonumber",
         )
         self.tables[module].module.fields[api_name] = field
         self.changed_schema(module, api_name)
@@ -182,6 +185,7 @@ class Org:
         now, module = self.now(), table.module
         on_insert(module.name, module.fields, values)
         on_write(module.name, {}, values)
+        values |= {name: f"{next(self._counters[module.name, name]):05d}" for name in self._counted(module)}
         row: Row = {"id": self.new_id(), "Owner": user, "Created_By": user, "Modified_By": user}
         row.update(values)
         row["Created_Time"] = row["Modified_Time"] = now
@@ -189,6 +193,10 @@ class Org:
         table.insert(row)
         self._announce(table, "insert", row["id"], {})
         return str(row["id"])
+
+    def _counted(self, module: Module) -> list[str]:
+        """Auto-number fields that an administrator added: new records get the next number, older ones none."""
+        return [field.api_name for field in module.fields.values() if field.custom and field.data_type == "autonumber"]
 
     def change(self, table: Table, record_id: str, values: Row, rows: Mapping[str, list[RowChange]], user: str) -> None:
         """Overwrite fields of a record and rows of its subforms. Modified_Time moves even if nothing differs (assumption)."""
