@@ -20,6 +20,7 @@ BOLTS = {"key": "2", "sku": "B-8", "quantity": "100", "net": "25.00"}
         ("Zoë 🚚", '"Zoë 🚚"'),
         ({"amount": "75.00", "currency": "EUR"}, "75.00 EUR"),
         (msgspec.Raw(b'{"amount":"75.00","currency":"EUR"}'), "75.00 EUR"),
+        ({"amount": "75.00", "currency": ""}, "75.00"),
         ({"kind": "account", "key": "4711"}, "account 4711"),
         ({"street": "Main St 1", "city": None}, '{"street":"Main St 1","city":null}'),
         (GEARBOX, '{key: "1", product: product 77, sku: "GB-12", quantity: "2", net: "50.00"}'),

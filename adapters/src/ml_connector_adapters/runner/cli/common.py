@@ -72,7 +72,7 @@ def shown(value: Any) -> str:
         return "(unknown)"
     match value := msgspec.json.decode(msgspec.json.encode(value)):
         case {"amount": str(amount), "currency": str(currency), **rest} if not rest:
-            return f"{amount} {currency}"
+            return f"{amount} {currency}".rstrip()  # a price in the price list's own currency names none
         case {"kind": str(kind), "key": str(key), **rest} if not rest:
             return f"{kind} {key}"
         case {"key": str()}:

@@ -4,7 +4,6 @@ The vendors' twins live in this process; every run is a process of its own, as a
 can be killed in the middle.
 """
 
-import json
 import shutil
 import tempfile
 import tomllib
@@ -16,7 +15,7 @@ from ml_connector.errors import ConfigError
 from ml_connector.twin import Twin
 from ml_connector_adapters.http.twins import serving
 from ml_connector_adapters.plugins import discover
-from ml_connector_adapters.runner.twins import make_twin
+from ml_connector_adapters.runner.twins import make_twin, toml
 
 
 async def run_demo(left: str, right: str, records: int, *, keep: bool = False, thorough: bool = False) -> int:
@@ -62,10 +61,3 @@ def write_config(home: Path, recipe: str, twins: Mapping[str, tuple[Twin, str]])
         lines += [f"{setting} = {toml(value)}" for setting, value in {**connection, **twin.settings(url)}.items()]
     lines += ["", recipe[recipe.index("[flows.") :]]
     (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
-
-
-def toml(value: object) -> str:
-    """A value of the configuration as its text."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {toml(part)}" for name, part in value.items()) + " }"
-    return json.dumps(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_connector.twin import Twin
-from ml_connector_adapters.runner.demo.words import MEANT, listed, rows, say, show, sum_of
+from ml_connector_adapters.runner.demo.words import MEANT, counted, listed, rows, say, show, sum_of
 
 
 class Program:
@@ -61,7 +61,7 @@ class Program:
         return code, runs
 
     def _since(self, before: Mapping[str, int]) -> str:
-        return listed(f"{now - before[name]:,} calls to {name}" for name, now in self.calls.items())
+        return listed(f"{counted(now - before[name], 'call')} to {name}" for name, now in self.calls.items())
 
     def _show(self, runs: list[dict[str, Any]], *, brief: bool) -> None:
         told = [run for run in runs if not (brief and _idle(run))]

@@ -63,7 +63,7 @@ class Story:
         except Over as over:
             self._must(False, str(over))
         seconds = time.monotonic() - self._began
-        calls = listed(f"{calls:,} calls to {name}" for name, calls in self._program.calls.items())
+        calls = listed(f"{counted(calls, 'call')} to {name}" for name, calls in self._program.calls.items())
         if self._wrong:
             say.print(f"\n[bold red]Something is wrong[/] after {seconds:.0f} s, {calls}:")
             for wrong in self._wrong:
