@@ -55,7 +55,7 @@ def demo(*, pair: str = "ifs-cloud:zoho-crm", records: int = 1000, keep: bool = 
     pair
         ERP and CRM, as FROM:TO.
     records
-        Customers to make up; two and a half times as many orders.
+        Customers to make up; two and a half times as many orders, where the pair carries orders.
     keep
         Leave the configuration and the state behind, and say where.
     """

@@ -54,6 +54,7 @@ class Story:
         self._edited = [flow for kind in filled for flow in self._flows if flow.entity == kind]
         self._back = [flow for flow in flows if flow.source is not self._first or flow.two_way]
         self._wrong: list[str] = []
+        self._lost = 0  # records that a vendor refused
         self._began = time.monotonic()
 
     async def tell(self) -> int:
@@ -69,7 +70,8 @@ class Story:
             for wrong in self._wrong:
                 show(f"  {wrong}")
             return 1
-        say.print(f"\n[bold green]Both sides agree[/] after {seconds:.0f} s, {calls}.")
+        but = f", but for {counted(self._lost, 'record')} that a vendor refused," if self._lost else ""
+        say.print(f"\n[bold green]Both sides agree[/]{but} after {seconds:.0f} s, {calls}.")
         return 0
 
     async def _chapters(self) -> None:
@@ -194,7 +196,7 @@ class Story:
         await self._sync(brief=True)
         now = dict(flow.target.facts(flow.shown))[number]["status"]
         self._must(now == status, f"{flow.shown} {number} is {now} and not {status}")
-        told = f"{number} was moved to {stage!r} in {flow.left}; in {flow.right} the {flow.shown} is {now}"
+        told = f'{number} was moved to "{stage}" in {flow.left}; in {flow.right} the {flow.shown} is {now}'
         show(f"  {plural(flow.entity)}: {told}")
 
     async def _settled(self, desk: object) -> None:
@@ -268,6 +270,7 @@ class Story:
             apart = list(differing({number: facts for number, facts in wanted.items() if number not in refused}, held))
             self._report(kind, "differing", apart)
             lost = len(wanted.keys() & refused.keys())
+            self._lost += lost
             found.append(
                 (
                     f"{len(wanted):,}",
