@@ -37,8 +37,9 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool = False, t
             say.print(f"[bold]{systems[left].title} and {systems[right].title}, through a bad day[/]")
             names = named(recipe)
             for system, url in urls.items():
-                show(f"  {names[system]}: a twin of {systems[system].title}, at {url}, with made-up records")
-            show(f"  ml-connector works in {home}, each command in a process of its own")
+                show(f"  {names[system]}: an emulator of {systems[system].title} at {url}")
+            show(f"  ml-connector works in {home}")
+            show("  All records are made up. Each command is a process of its own, as an operator would start it.")
             program = Program(home, {names[system]: twin for system, twin in twins.items()})
             return await Story(program, twins, records, recipe, thorough=thorough).tell()
     finally:

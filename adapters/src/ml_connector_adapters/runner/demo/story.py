@@ -259,7 +259,7 @@ class Story:
 
     async def _compare(self) -> None:
         """Every record on both sides, from the twins' own tables."""
-        self._chapter("Both sides compared in full", "What should stand there and what does, from the twins' own tables.")
+        self._chapter("Both sides compared in full", "What should stand there and what does, from the emulators' own tables.")
         refused = await self._refused()
         found = []
         for flow in self._flows:
