@@ -35,6 +35,16 @@ async def test_a_value_that_both_sides_hold_is_the_owners_edit_with_its_version_
     assert (origin.run, origin.trace_id, origin.seq) == (run.id, run.trace_id, 2)
 
 
+async def test_blanks_that_a_vendor_takes_away_and_what_only_one_side_tells_are_no_difference() -> None:
+    engine = await Parties("feed", trims=True).settled(phone="1 ")
+    engine.edit_there(website="acme.example")
+    await engine.go()
+    chapter = await chapter_of(engine)
+    phone = next(each for each in chapter.fields if each.field == "phone")
+    assert (phone.left.value, phone.right.value) == ("1 ", "1")
+    assert not [each.field for each in chapter.fields if each.differs]
+
+
 async def test_an_edit_made_there_is_told_as_theirs_beside_what_the_owner_says() -> None:
     engine, _ = await edited()
     engine.crm.edit_as_person("account", engine.id_there("C-100"), phone="Sam's")

@@ -4,6 +4,7 @@ A twin is one async callable from request to answer. The same object therefore s
 the process in simulations, and over a real socket in ``ml-connector demo`` and ``ml-connector twin SYSTEM``.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -94,14 +95,15 @@ class Faults:
     def __init__(self) -> None:
         self.script: list[Fault] = []
         self._storm: tuple[Random, float, tuple[Fault, ...]] | None = None
+        self._left = 0.0  # so often the storm strikes yet
         self.struck: list[tuple[str, str]] = []  # (kind, path) of every fault that happened
 
     def add(self, *faults: Fault) -> None:
         self.script.extend(faults)
 
-    def storm(self, seed: int, rate: float, kinds: Sequence[Fault]) -> None:
-        """From now on each request meets one of ``kinds`` with probability ``rate``."""
-        self._storm = (Random(seed), rate, tuple(kinds))
+    def storm(self, seed: int, rate: float, kinds: Sequence[Fault], *, most: float = math.inf) -> None:
+        """From now on each request meets one of ``kinds`` with probability ``rate``, until ``most`` of them were struck."""
+        self._storm, self._left = (Random(seed), rate, tuple(kinds)), most
 
     def calm(self) -> None:
         self.script.clear()
@@ -120,12 +122,13 @@ class Faults:
                 self.script.remove(fault)
             self.struck.append((fault.kind, request.path))
             return fault
-        if self._storm is not None:
+        if self._storm is not None and self._left > 0:
             random, rate, kinds = self._storm
             if random.random() < rate:
                 candidates = [fault for fault in kinds if fault.matches(request)]
                 if candidates:
                     fault = random.choice(candidates)
+                    self._left -= 1
                     self.struck.append((fault.kind, request.path))
                     return fault
         return None

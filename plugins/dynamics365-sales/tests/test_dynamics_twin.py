@@ -230,6 +230,11 @@ async def test_service_protection_has_three_limits(twin: Any) -> None:
     assert code(await twin.ask("GET", "WhoAmI")) == (429, "0x80072326")
 
 
+async def test_every_web_server_takes_as_much_as_one(twin: Any) -> None:
+    twin.protection.requests, twin.protection.servers = 2, 3
+    assert [(await twin.ask("GET", "WhoAmI")).status for _ in range(7)] == [200] * 6 + [429]
+
+
 async def test_orders_and_quotes_have_their_rules(twin: Any) -> None:
     """A customer, an open state for edits, a number that stays, closing by message alone."""
     assert code(await twin.ask("POST", "salesorders", {"name": "SO"})) == (400, "0x80040203")

@@ -89,6 +89,17 @@ async def test_a_burst_is_refused_and_over_after_two_seconds(company: Callable[.
         assert acme.status == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "burst", "daily"), [({}, "160", "180000"), ({"auth": "api_token", "plan": "lite"}, "20", "90000")]
+)
+async def test_plan_seats_and_kind_of_token_say_what_may_be_asked(
+    company: Callable[..., Company], options: dict[str, Any], burst: str, daily: str
+) -> None:
+    answer = await company(**options).twin.ask("GET", "v1/users/me")
+    told = (answer.headers["x-ratelimit-limit"], answer.headers["x-daily-ratelimit-token-limit"])
+    assert told == (burst, daily)
+
+
 async def test_whoever_ignores_refusals_meets_the_wall(company: Callable[..., Company]) -> None:
     acme = company(burst=1)
     for _ in range(40):

@@ -8,7 +8,7 @@ import msgspec
 from ml_connector.domain import UNSET, Entity, Instant, Kind, Side, Version
 from ml_connector.flows import Flow
 from ml_connector.ports.state import DELETED, AuditEntry, AuditRecord, Clash, Link, State
-from ml_connector.sync import content
+from ml_connector.sync import compare, content
 from ml_connector.sync.decide import drift_of
 from ml_connector.sync.restore import WRITES
 
@@ -42,11 +42,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     agreed: object  # what the sides last agreed on
     left: Held
     right: Held
+    differs: bool  # both tell it and do not agree; blanks, decimals and the order of lines are no difference
     clash: Clash | None = None  # it waits for a person's choice
-
-    @property
-    def differs(self) -> bool:
-        return self.left.value != self.right.value
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +118,9 @@ def _fields(flow: Flow, link: Link, events: Sequence[Event], field: str | None) 
     }
     clashes = {clash.field: clash for clash in (link.trouble.clashes if link.trouble is not None else ())}
     paths = [path for view in views.values() if view is not None for path in content.changed_fields(view, None)]
+    apart = set(paths)  # where the record is gone on one side
+    if (left := views["left"]) is not None and (right := views["right"]) is not None:
+        apart = {path.partition("[")[0] for path, _, _ in compare.differences(left, right)}
 
     def held(side: Side, path: str) -> Held:
         clash = clashes.get(path)
@@ -133,6 +133,7 @@ def _fields(flow: Flow, link: Link, events: Sequence[Event], field: str | None) 
             agreed=_value(agreed, path),
             left=held("left", path),
             right=held("right", path),
+            differs=path in apart or path in clashes,
             clash=clashes.get(path),
         )
         for path in dict.fromkeys([*paths, *clashes])

@@ -74,7 +74,7 @@ class DynamicsFitness:
         return [Finding(level=level, about="clock", what=f"{abs(skew):.0f} s apart from Dataverse's", fix=fix)]
 
     def _about_limits(self, needs: Sequence[Need]) -> list[Finding]:
-        what = "6000 requests and 20 minutes of execution in any 5 minutes, 52 requests at once"
+        what = "6000 requests and 20 minutes of execution in any 5 minutes, 52 requests at once, at each web server"
         findings = [Finding(level="ok", about="quota", what=what)]
         for kind, access in dict.fromkeys((need.kind, need.access) for need in needs):
             assumed = f"at {figures.ROW_S:g} s a row" if access == "write" else ""

@@ -18,7 +18,7 @@ def _connect(settings: Settings, host: Host) -> Connection:
 def _twin() -> Twin:
     from ml_connector_dynamics365_sales.twin import DynamicsTwin
 
-    return DynamicsTwin(erp_columns=True)
+    return DynamicsTwin(erp_columns=True, servers=20)  # a large environment: whoever tries things out need not wait
 
 
 KINDS: Final[tuple[Kind, ...]] = ("product", "price_list", "account", "contact", "quote", "order", "deal")

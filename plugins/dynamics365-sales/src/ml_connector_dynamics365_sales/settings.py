@@ -57,7 +57,7 @@ class CallLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How much of the environment's service protection limits this connection takes."""
 
     concurrency: Annotated[int, Meta(ge=1, le=51)] = 8  # 52 at once are refused
-    requests_per_minute: Annotated[int, Meta(ge=1, le=1200)] = 1000  # 6000 in five minutes are refused
+    requests_per_minute: Annotated[int, Meta(ge=1, le=60_000)] = 1000  # each web server refuses more than 1200
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

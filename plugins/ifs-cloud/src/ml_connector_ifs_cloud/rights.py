@@ -87,7 +87,7 @@ class Rights:
         unseen += [company for company in settings.companies if all(company != row.Company for row in sites)]
         if unseen:
             return Evidence("missing", f"{found.name} is empty, and the API user does not see {', '.join(unseen)}")
-        return Evidence("empty", f"{found.name} is empty; the API user sees {len(sites)} sites")
+        return Evidence("empty", f"{found.name} is empty; the API user sees {len(sites)} site{'s' * (len(sites) != 1)}")
 
     async def _other_sets(self, reader: Reader[Any, Any], told: str) -> Evidence:
         """Without sites to go by: a user who sees no row of any set has no rights, one who sees some may lack these."""

@@ -92,9 +92,10 @@ class PipedriveFitness:
         budget, left = self._settings.tokens_per_day, self._limiter.remaining
         kinds = len({need.kind for need in needs})
         shortest = max(1, -(-kinds * _POLL * _DAY_MIN * POLL_SHARE // budget))
+        span = "every minute" if shortest == 1 else f"every {shortest} minutes"
         what = (
             f"{budget} tokens a day{f', {left} left' if left is not None else ''}; "
-            f"{kinds} kinds may be polled every {shortest} minutes"
+            f"{kinds} kind{'s' * (kinds != 1)} may be polled {span}"
         )
         findings = [Finding(level="ok", about="budget", what=what), *self._about_loads(needs)]
         if left is not None and left > budget:

@@ -20,7 +20,7 @@ def _connect(settings: Settings, host: Host) -> Connection:
 def _twin() -> Twin:
     from ml_connector_pipedrive.twin import PipedriveTwin
 
-    return PipedriveTwin()
+    return PipedriveTwin(plan="ultimate")  # whoever tries things out waits for Pipedrive as little as Pipedrive allows
 
 
 SPEC = SystemSpec(

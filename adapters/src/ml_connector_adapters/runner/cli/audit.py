@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -14,10 +14,10 @@ from ml_connector_adapters.runner.cli.common import (
     answer_json,
     aware,
     complain,
+    in_words,
     ledger,
     opened,
     run,
-    shown,
 )
 from ml_connector_adapters.runner.cli.look import known_kind
 
@@ -217,7 +217,7 @@ def _line(undone: "Undone", *, would: bool) -> str:
     place = f"{undone.number} at {undone.connection}"
     if undone.term not in ("written", "unchanged"):
         return f"{place}: left out, {undone.reason}"
-    changes: Any = ", ".join(f"{each.field}: {shown(each.old)} → {shown(each.new)}" for each in undone.changes)
+    changes = ", ".join(told for each in undone.changes for told in in_words(each))
     what = "stands like that already" if undone.term == "unchanged" else changes or "taken out of use"
     rest = f"; {undone.reason}" if undone.reason and undone.term == "written" else ""
     return f"{place}: {'would be restored, ' if would and undone.term == 'written' else ''}{what}{rest}"

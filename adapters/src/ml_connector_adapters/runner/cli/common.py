@@ -16,7 +16,7 @@ from ml_connector.errors import ConfigError
 
 if TYPE_CHECKING:
     from ml_connector.flows import Flow
-    from ml_connector.ports.state import Run
+    from ml_connector.ports.state import Change, Run
     from ml_connector_adapters.config import Workspace
     from ml_connector_adapters.runner.container import Opened
 
@@ -65,12 +65,52 @@ def ledger(runs: "Iterable[Run]") -> None:
 
 
 def shown(value: Any) -> str:
-    """A field's value as the audit keeps it, for people."""
+    """A field's value as the audit keeps it, for people: money, references and lines in words, anything else as JSON."""
     import msgspec
 
     if value is msgspec.UNSET or value == "UNSET":
         return "(unknown)"
-    return msgspec.json.encode(value).decode()
+    match value := msgspec.json.decode(msgspec.json.encode(value)):
+        case {"amount": str(amount), "currency": str(currency), **rest} if not rest:
+            return f"{amount} {currency}".rstrip()  # a price in the price list's own currency names none
+        case {"kind": str(kind), "key": str(key), **rest} if not rest:
+            return f"{kind} {key}"
+        case {"key": str()}:
+            return "{" + ", ".join(f"{name}: {shown(part)}" for name, part in value.items() if part is not None) + "}"
+        case [{"key": str()}, *_]:
+            return f"[{', '.join(map(shown, value))}]"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def in_words(change: "Change") -> "Iterator[str]":
+    """A change for people: "phone: old → new"; of lines only what changed, line by line: "lines[2].quantity: "3" → "29" "."""
+    from msgspec import UNSET
+
+    old, new = _by_key(change.old), _by_key(change.new)
+    if old is None or new is None or not (old or new):
+        yield f"{change.field}: {shown(change.old)} → {shown(change.new)}"
+        return
+    for key in dict.fromkeys((*old, *new)):
+        was, now, line = old.get(key), new.get(key), f"{change.field}[{key}]"
+        if was is None or now is None:
+            before = "(unknown)" if change.old is UNSET else "no line"
+            yield f"{line}: {before if was is None else shown(was)} → {'no line' if now is None else shown(now)}"
+            continue
+        for name in dict.fromkeys((*was, *now)):
+            if name in now and was.get(name) != now[name]:
+                yield f"{line}.{name}: {shown(was.get(name, UNSET))} → {shown(now[name])}"
+
+
+def _by_key(value: Any) -> dict[str, dict[str, Any]] | None:
+    """Lines as the audit keeps them, by their keys; nothing where none are known; None for anything else."""
+    import msgspec
+
+    if value is msgspec.UNSET:
+        return {}
+    lines = msgspec.json.decode(msgspec.json.encode(value))
+    if not isinstance(lines, list) or not all(isinstance(line, dict) and "key" in line for line in lines):
+        return None
+    return {str(line["key"]): line for line in lines}
 
 
 def aware(when: datetime | None) -> datetime | None:

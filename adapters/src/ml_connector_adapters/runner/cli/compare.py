@@ -72,7 +72,7 @@ def _tell(flow: "Flow", finding: "Finding", *, json: bool, still: bool = False) 
 
 def _line(flow: "Flow", finding: "Finding") -> str:
     parts = [f"{finding.what} at {finding.at}" if finding.at else finding.what, finding.number]
-    if finding.link is None:
+    if finding.link is None and finding.number != (finding.left or finding.right):
         parts.append(f"id {finding.left or finding.right}")
     told = [f"{each.field}: {flow.left} {_shown(each.left)}, {flow.right} {_shown(each.right)}" for each in finding.fields]
     parts += ["; ".join(told)] if told else []

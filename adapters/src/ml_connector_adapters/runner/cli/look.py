@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 from cyclopts import App
 
 from ml_connector.errors import ConfigError
-from ml_connector_adapters.runner.cli.common import Config, Json, answer, answer_json, complain, opened, run, shown, table
+from ml_connector_adapters.runner.cli.common import (
+    Config,
+    Json,
+    answer,
+    answer_json,
+    complain,
+    in_words,
+    opened,
+    run,
+    shown,
+    table,
+)
 
 if TYPE_CHECKING:
     from ml_connector.domain import Kind
@@ -271,7 +282,8 @@ def _show_event(event: "Event", flow: "Flow", field: str | None) -> None:
     for change in entry.changes:
         if field is None or about(change.field, field):
             because = f" ({change.rule})" if isinstance(change.rule, str) else ""
-            answer(f"    {change.field}: {shown(change.old)} → {shown(change.new)}{because}")
+            for told in in_words(change):
+                answer(f"    {told}{because}")
     answer(f"    entry {event.record.seq}, rule: {entry.rule or flow.name}; run {entry.run}, trace {entry.trace_id}")
 
 

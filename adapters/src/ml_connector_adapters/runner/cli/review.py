@@ -14,10 +14,10 @@ from ml_connector_adapters.runner.cli.common import (
     answer_json,
     chosen,
     complain,
+    in_words,
     ledger,
     opened,
     run,
-    shown,
     table,
 )
 
@@ -147,7 +147,8 @@ def _show_step(flow: "Flow", step: "Step") -> None:
     answer(f"{step.deed} {flow.connection(step.side)} {flow.kind(step.side)} {step.number}  ({step.rule or flow.name})")
     for change in step.changes:
         why = f"  ({change.rule})" if isinstance(change.rule, str) else ""
-        answer(f"    {change.field}: {shown(change.old)} → {shown(change.new)}{why}")
+        for told in in_words(change):
+            answer(f"    {told}{why}")
 
 
 def _cost(here: "Opened", flow: "Flow", side: Any, deed: str, count: int) -> dict[str, Any]:

@@ -25,17 +25,20 @@ def twin(system: str, /, *, port: int = 0, accounts: int = 100, orders: int = 25
 
     async def task() -> int:
         from ml_connector_adapters.http.twins import serving
-        from ml_connector_adapters.runner.twins import make_twin
+        from ml_connector_adapters.runner.twins import make_twin, toml
 
         made = make_twin(system)
         made.fill(accounts, orders)
         stop = asyncio.Event()
         async with serving(made, port=port) as base_url:
-            answer(f"{system} twin at {base_url}")
+            answer(f"# {system} twin at {base_url}; Ctrl-C ends it")
+            answer("# These settings, in the place of those of the same names, lead a connection to it:")
+            answer(f'system = "{system}"')
             for name, value in made.settings(base_url).items():
-                answer(f"  {name} = {value!r}")
+                answer(f"{name} = {toml(value)}")
+            answer("# And these commands keep its secrets:")
             for name, value in made.secrets().items():
-                answer(f"  printf '%s' '{value}' | ml-connector secrets set {name}")
+                answer(f"printf '%s' '{value}' | ml-connector secrets set {name}")
             sys.stdout.flush()
             with stopping(stop):
                 await stop.wait()
@@ -52,7 +55,7 @@ def demo(*, pair: str = "ifs-cloud:zoho-crm", records: int = 1000, keep: bool = 
     pair
         ERP and CRM, as FROM:TO.
     records
-        Customers to make up; two and a half times as many orders.
+        Customers to make up; two and a half times as many orders, where the pair carries orders.
     keep
         Leave the configuration and the state behind, and say where.
     """

@@ -4,7 +4,6 @@ The vendors' twins live in this process; every run is a process of its own, as a
 can be killed in the middle.
 """
 
-import json
 import shutil
 import tempfile
 import tomllib
@@ -16,15 +15,17 @@ from ml_connector.errors import ConfigError
 from ml_connector.twin import Twin
 from ml_connector_adapters.http.twins import serving
 from ml_connector_adapters.plugins import discover
-from ml_connector_adapters.runner.twins import make_twin
+from ml_connector_adapters.runner.twins import make_twin, toml
 
 
 async def run_demo(left: str, right: str, records: int, *, keep: bool = False, thorough: bool = False) -> int:
     """The whole story; 0 only if both sides agree in the end and every step kept its promise. See Story for ``thorough``."""
-    from ml_connector_adapters.runner.demo.program import Program, say
+    from ml_connector_adapters.runner.demo.program import Program
     from ml_connector_adapters.runner.demo.story import Story
+    from ml_connector_adapters.runner.demo.words import say, show
 
-    recipe = discover().systems[left].recipes.get(right) if left in discover().systems else None
+    systems = discover().systems
+    recipe = systems[left].recipes.get(right) if left in systems else None
     if recipe is None:
         raise ConfigError(f"there is no recipe for {left} and {right}", fix="See: ml-connector systems")
     twins = {system: make_twin(system) for system in (left, right)}
@@ -33,12 +34,23 @@ async def run_demo(left: str, right: str, records: int, *, keep: bool = False, t
         async with AsyncExitStack() as stack:
             urls = {system: await stack.enter_async_context(serving(twin)) for system, twin in twins.items()}
             write_config(home, recipe, {system: (twin, urls[system]) for system, twin in twins.items()})
-            told = ", ".join(f"[bold]{system}[/] twin at {url}" for system, url in urls.items())
-            say.print(f"{told}, state in {home}")
-            return await Story(Program(home, tuple(twins.values())), twins, records, recipe, thorough=thorough).tell()
+            say.print(f"[bold]{systems[left].title} and {systems[right].title}, through a bad day[/]")
+            names = named(recipe)
+            for system, url in urls.items():
+                show(f"  {names[system]}: an emulator of {systems[system].title} at {url}")
+            show(f"  ml-connector works in {home}")
+            show("  All records are made up. Each command is a process of its own, as an operator would start it.")
+            program = Program(home, {names[system]: twin for system, twin in twins.items()})
+            return await Story(program, twins, records, recipe, thorough=thorough).tell()
     finally:
         if not keep:
             shutil.rmtree(home)
+
+
+def named(recipe: str) -> dict[str, str]:
+    """What the recipe calls its connections: system → the first one's name."""
+    connections = tomllib.loads(recipe)["connections"]
+    return {connection["system"]: name for name, connection in reversed(connections.items())}
 
 
 def write_config(home: Path, recipe: str, twins: Mapping[str, tuple[Twin, str]]) -> None:
@@ -50,10 +62,3 @@ def write_config(home: Path, recipe: str, twins: Mapping[str, tuple[Twin, str]])
         lines += [f"{setting} = {toml(value)}" for setting, value in {**connection, **twin.settings(url)}.items()]
     lines += ["", recipe[recipe.index("[flows.") :]]
     (home / "ml-connector.toml").write_text("\n".join(lines), encoding="utf-8")
-
-
-def toml(value: object) -> str:
-    """A value of the configuration as its text."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {toml(part)}" for name, part in value.items()) + " }"
-    return json.dumps(value)

@@ -10,13 +10,18 @@ from typing import Any, Final
 from rich.markup import escape
 
 from ml_connector.twin import Desk, Fault, Twin
-from ml_connector_adapters.runner.demo.program import TERMS, Program, say
+from ml_connector_adapters.runner.demo.program import Program
 from ml_connector_adapters.runner.demo.views import COMPARED, Facts, Strand, differing, strands
+from ml_connector_adapters.runner.demo.words import STRUCK, TERMS, counted, fit_for_it, grouped, listed, plural, rows, say, show
 
 EDITED: Final = (10, 25)
 """How many records of the first and of the other kinds people edit."""
 CRM_LAG_S: Final = 2.5
-STORM_RATE: Final = 0.02
+STORM_RATE: Final = 0.05
+STRIKES: Final = 40
+"""So many requests to each vendor are struck, and then the storm is over: QAD is asked once for every record, and nobody wants
+to wait for minutes because it says again and again to come back in a second.
+"""
 STORM: Final = (
     Fault("status", status=429, retry_after="1"),
     Fault("status", status=500),
@@ -41,15 +46,16 @@ class Story:
     ) -> None:
         self._thorough = thorough
         self._program, self._twins, self._records = program, list(twins.values()), records
-        flows = strands(tomllib.loads(recipe), twins)
-        self._first = flows[0].source
-        self._other = next(twin for twin in self._twins if twin is not self._first)
+        self._all = flows = strands(tomllib.loads(recipe), twins)
+        self._first, self._here = flows[0].source, flows[0].left
+        self._other, self._there = flows[0].target, flows[0].right
         filled = ("account", "order") if any(flow.entity == "order" for flow in flows) else ("account", "contact")
         self._flows = [flow for flow in flows if flow.source is self._first and flow.entity in COMPARED and not flow.updates]
         self._edited = [flow for kind in filled for flow in self._flows if flow.entity == kind]
         self._back = [flow for flow in flows if flow.source is not self._first or flow.two_way]
         self._numbered = [flow for flow in self._back if flow.two_way or any(other.returns(flow) for other in flows)]
         self._wrong: list[str] = []
+        self._lost = 0  # records that a vendor refused
         self._began = time.monotonic()
 
     async def tell(self) -> int:
@@ -59,22 +65,24 @@ class Story:
         except Over as over:
             self._must(False, str(over))
         seconds = time.monotonic() - self._began
-        calls = " + ".join(f"{calls:,}" for calls in self._program.calls) + " calls"
+        calls = listed(f"{counted(calls, 'call')} to {name}" for name, calls in self._program.calls.items())
         if self._wrong:
             say.print(f"\n[bold red]Something is wrong[/] after {seconds:.0f} s, {calls}:")
             for wrong in self._wrong:
-                say.print(f"  {wrong}", markup=False)
+                show(f"  {wrong}")
             return 1
-        say.print(f"\n[bold green]Both sides agree[/] after {seconds:.0f} s, {calls}.")
+        but = f", but for {counted(self._lost, 'record')} that a vendor refused," if self._lost else ""
+        say.print(f"\n[bold green]Both sides agree[/]{but} after {seconds:.0f} s, {calls}.")
         return 0
 
     async def _chapters(self) -> None:
-        more = self._records * 5 // 2
-        self._first.fill(self._records, more)
+        self._first.fill(self._records, self._records * 5 // 2)
+        self._tell_flows()
         await self._prepare()
-        self._chapter(f"First load: {self._records:,} accounts, {more:,} other records")
+        told = listed(self._share(flow) for flow in self._flows)
+        self._chapter("First load", f"{told} of {self._here} are for {self._there}, which holds none of them yet.")
         await self._sync()
-        self._chapter("Again, with nothing changed: nothing is written")
+        self._chapter("Again", "Nothing has changed, so nothing may be written.")
         before = self._holdings()
         runs = await self._sync()
         self._must(not any(run["counts"]["written"] for run in runs), "the second run wrote something")
@@ -87,30 +95,48 @@ class Story:
         if self._thorough:
             await self._reconcile()
         await self._tell_one()
+        self._chapter("The audit trail", "ml-connector audit verify")
         code, told = await self._program.run("audit", "verify")
         self._must(code == 0, f"the audit does not verify: {told}")
-        say.print(told.strip())
+        show(f"  {told.strip()}")
+
+    def _tell_flows(self) -> None:
+        """What the recipe carries, and which way."""
+        self._chapter("What goes where", "Each line is a flow of the configuration, ml-connector.toml.")
+        for line in rows(
+            [
+                (
+                    flow.name,
+                    f"{flow.left} {plural(flow.entity)}",
+                    f"{'↔' if flow.two_way else '→'} {flow.right} {plural(flow.shown)}",
+                    "only those that are there" if flow.updates else "",
+                )
+                for flow in self._all
+            ]
+        ):
+            show(line)
 
     async def _prepare(self) -> None:
+        self._chapter("Are both fit for it?", "ml-connector ping --fix")
         for twin in self._twins:
             for name, value in twin.secrets().items():
                 code, _ = await self._program.run("secrets", "set", name, stdin=value)
                 if code != 0:
                     raise Over(f"the secret {name} was not kept")
-        code, told = await self._program.run("ping", "--fix")
-        say.print(told.strip(), markup=False)
+        code, told = await self._program.run("ping", "--fix", "--json")
+        for name, report in json.loads(told).items() if told.strip() else ():
+            for line in fit_for_it(name, report):
+                show(line)
         if code != 0:
             raise Over("a system is not fit")
 
     async def _edits(self) -> None:
-        counts = dict(zip([flow.name for flow in self._edited], EDITED, strict=False))
-        told = " and ".join(f"{counts[flow.name]} {flow.entity}s" for flow in self._edited)
-        self._chapter(f"People edit {told}: exactly those arrive")
         before, wanted = self._holdings(), self._wanted()
-        touched = {flow.name: flow.edit(counts[flow.name], seed=1) for flow in self._edited}
+        touched = {flow.name: flow.edit(count, seed=1) for flow, count in zip(self._edited, EDITED, strict=False)}
+        self._chapter("Edits", f"People edit {self._counted(touched)} in {self._here}: exactly those arrive in {self._there}.")
         news = self._wanted()
-        await self._settled()
-        await self._sync()
+        await self._settled(self._first)
+        await self._sync(brief=True)
         after, refused = self._holdings(), await self._refused("parked")
         for flow in self._edited:
             was, now = before[flow.name], after[flow.name]
@@ -124,13 +150,13 @@ class Story:
                 )
             }
             shows = moved - refused.keys()
-            self._must(arrived == shows, f"edited {flow.entity}s {shows ^ arrived} did not arrive alone")
+            self._must(arrived == shows, f"edited {plural(flow.entity)} {listed(sorted(shows ^ arrived))} did not arrive alone")
             unseen = len(touched[flow.name]) - len(shows)
-            told = f", {unseen} in what the other side has no place for" if unseen else ""
-            say.print(f"{flow.entity}: {len(touched[flow.name])} edited{told}, {len(arrived)} arrived")
+            told = f", {unseen} of them where {flow.right} shows nothing of it" if unseen else ""
+            show(f"  {counted(len(touched[flow.name]), flow.entity)} edited{told}, {len(arrived)} arrived")
 
     async def _ways_back(self) -> None:
-        self._chapter("And the way back: what people begin or move over there")
+        self._chapter("The way back", "People begin records on the other side, or move them to another stage there.")
         for flow in self._back:
             desk, goal = (flow.target, flow.source) if flow.two_way else (flow.source, flow.target)
             here, there = (flow.shown, flow.entity) if flow.two_way else (flow.entity, flow.shown)
@@ -148,19 +174,21 @@ class Story:
         customers = next(other for other in self._flows if other.entity == "account")
         customer = next(iter(sorted(customers.wanted().keys() & customers.held().keys())))
         made = desk.enters(here, customer=customer)
-        await self._sync()
-        await self._sync()
+        await self._settled(desk)
+        await self._sync(brief=True)
+        await self._sync(brief=True)
         new = {number: facts for number, facts in goal.facts(there) if number not in before}
-        self._must(len(new) == 1, f"{flow.name}: {here} {made} arrived as {len(new)} {there}s")
+        self._must(len(new) == 1, f"{flow.name}: {here} {made} arrived as {counted(len(new), there)}")
         for number, facts in new.items():
             theirs = {name: one for name in ("customer", "account") if (one := facts.get(name)) is not None}
             self._must(all(one == customer for one in theirs.values()), f"{there} {number} is not of {customer}")
             lines = facts.get("lines")
-            told = f", {len(lines)} lines" if isinstance(lines, tuple | list) else ""
+            told = f" with {counted(len(lines), 'line')}" if isinstance(lines, tuple | list) and lines else ""
+            began, arrived = (flow.right, flow.left) if flow.two_way else (flow.left, flow.right)
             if flow in self._numbered:
                 self._must(number in dict(desk.facts(here)), f"{here} {made} was not told its number {number}")
-                told += ", and knows its number"
-            say.print(f"{flow.name}: {here} {made} came to stand as {there} {number}{told}")
+                told += f", and {began} knows its number"
+            show(f"  {plural(here)}: one was entered in {began} ({made}); in {arrived} it is {there} {number}{told}")
 
     async def _moved(self, flow: Strand, desk: Desk) -> None:
         """A stage that a person moves sets the status over there, once."""
@@ -169,49 +197,54 @@ class Story:
         planned = {number for number, facts in flow.target.facts(flow.shown) if facts["status"] == "Planned"}
         number = min(planned & shown.held().keys())
         desk.moves(flow.entity, number, stage)
-        await self._sync()
+        await self._settled(desk)
+        await self._sync(brief=True)
         now = dict(flow.target.facts(flow.shown))[number]["status"]
         self._must(now == status, f"{flow.shown} {number} is {now} and not {status}")
-        say.print(f'{flow.name}: {flow.entity} {number} was moved to "{stage}", and its {flow.shown} is {now}')
+        told = f'{number} was moved to "{stage}" in {flow.left}; in {flow.right} the {flow.shown} is {now}'
+        show(f"  {plural(flow.entity)}: {told}")
 
-    async def _settled(self) -> None:
+    async def _settled(self, desk: object) -> None:
         """CRMs tell changes by time, and what happened in this very second is told later."""
-        if self._first is not self._twins[0]:
+        if desk is not self._twins[0]:
             await asyncio.sleep(CRM_LAG_S)
 
     async def _storm(self) -> None:
         share = max(1, self._records // 5)
-        counts = dict(zip([flow.name for flow in self._edited], (share, 2 * share), strict=False))
-        told = " and ".join(f"{counts[flow.name]} {flow.entity}s" for flow in self._edited)
-        self._chapter(f"A storm over {told} that people edited, and the process is killed in the middle")
-        for seed, flow in enumerate(self._edited, 2):
-            flow.edit(counts[flow.name], seed=seed)
+        shares = zip(self._edited, (share, 2 * share), strict=False)
+        touched = {flow.name: flow.edit(count, seed=seed) for seed, (flow, count) in enumerate(shares, 2)}
+        self._chapter(
+            "A storm",
+            f"People edit {self._counted(touched)} in {self._here}. Requests and answers are lost, both vendors answer 429 and "
+            "500, tokens end, a page is garbage, and the process is killed in the middle.",
+        )
         reveal = getattr(self._first, "reveal_late_customer", None)
         if reveal is not None:
-            reveal()
+            show(f"  account {reveal()}, for which an order waits, is entered at last")
         for seed, twin in enumerate(self._twins):
-            twin.faults.storm(seed, STORM_RATE, STORM)
-            twin.faults.add(Fault("expire_tokens", skip=5), Fault("garbage", method="GET", skip=3))
+            twin.faults.storm(seed, STORM_RATE, STORM, most=STRIKES)
+            twin.faults.add(Fault("garbage", method="GET", skip=1), Fault("expire_tokens", skip=5))
         seen = len(self._other.calls)
         run = await self._program.start("sync", "--json")
         while run.returncode is None and len(self._other.calls) < seen + 6:  # noqa: ASYNC110 - another process is watched
             await asyncio.sleep(0.02)
         if run.returncode is None:
             run.kill()
-            say.print("[bold]killed with SIGKILL[/], and started again")
+            show("  killed with SIGKILL, and started again")
         await run.wait()
         for attempt in range(8):
             if attempt == 4:
                 self._calm()
-            code, _ = await self._program.run("sync", "--json")
+            code, _ = await self._program.sync(brief=True)
             if code in (0, 1):
                 break
-            say.print(f"the vendors are out; exit code {code}, the next run goes on from there")
+            show(f"  exit code {code}: a vendor is out; the next run goes on from there")
         self._calm()
         struck = [kind for twin in self._twins for kind, _ in twin.faults.struck]
-        say.print("struck: " + ", ".join(f"{struck.count(kind)} {kind}" for kind in sorted(set(struck))))
-        await self._sync()
-        runs = await self._sync()
+        told = ", ".join(f"{struck.count(kind)} {words}" for kind, words in STRUCK.items() if kind in struck)
+        show(f"  {counted(len(struck), 'request')} struck: {told}")
+        await self._sync(brief=True)
+        runs = await self._sync(brief=True)
         self._must(not any(run["counts"]["written"] for run in runs), "it does not come to rest after the storm")
 
     def _calm(self) -> None:
@@ -224,14 +257,16 @@ class Story:
         """
         _, told = await self._program.run("failures", "list", "--json")
         set_aside = [each for each in json.loads(told) if each["standing"] in ("rejected", *more)]
-        for each in set_aside:
-            say.print(f"{each['standing']}: {each['number']}: {each['trouble']['reason'][:100]}", markup=False)
+        for (standing, reason), alike in grouped(set_aside, lambda each: (each["standing"], each["trouble"]["reason"])):
+            first = ", ".join(each["number"] for each in alike[:5])
+            show(f"  {standing}: {first}{f' and {len(alike) - 5} more' if len(alike) > 5 else ''}: {reason}")
         return {each["number"]: each["trouble"]["reason"] for each in set_aside}
 
     async def _compare(self) -> None:
         """Every record on both sides, from the twins' own tables."""
-        self._chapter("Both sides compared in full")
+        self._chapter("Both sides compared in full", "What should stand there and what does, from the emulators' own tables.")
         refused = await self._refused()
+        found = []
         for flow in self._flows:
             wanted, held = flow.wanted(), flow.held()
             kind = flow.shown
@@ -239,7 +274,20 @@ class Story:
             self._report(kind, "extra", held.keys() - wanted.keys())
             apart = list(differing({number: facts for number, facts in wanted.items() if number not in refused}, held))
             self._report(kind, "differing", apart)
-            say.print(f"{kind}: {len(wanted):,} here, {len(held):,} there, {len(apart)} differ")
+            lost = len(wanted.keys() & refused.keys())
+            self._lost += lost
+            found.append(
+                (
+                    f"{len(wanted):,}",
+                    f"{plural(flow.entity)} of {flow.left}",
+                    "↔" if flow.two_way else "→",
+                    f"{len(held):,}",
+                    f"{plural(kind)} of {flow.right}",
+                    f"{len(apart)} differ{f', {lost} refused' if lost else ''}",
+                )
+            )
+        for line in rows(found, right=(0, 3)):
+            show(line)
 
     async def _reconcile(self) -> None:
         """The program's own comparison comes to the same."""
@@ -251,17 +299,17 @@ class Story:
 
     def _report(self, kind: str, fault: str, found: Iterable[str]) -> None:
         found = sorted(found)
-        self._must(not found, f"{len(found)} {kind}s {fault}: {', '.join(found[:5])}")
+        self._must(not found, f"{counted(len(found), kind)} {fault}: {', '.join(found[:5])}")
 
     async def _tell_one(self) -> None:
-        self._chapter("One record's story")
         flow = self._edited[-1]
         [number] = flow.edit(1, seed=4)
-        await self._settled()
-        await self._sync()
+        self._chapter("One record's story", f"After one more edit: ml-connector explain {flow.entity} {number}")
+        await self._settled(self._first)
+        await self._sync(brief=True)
         code, told = await self._program.run("explain", flow.entity, number)
         self._must(code == 0 and "trace" in told, f"{flow.entity} {number} has no story")
-        say.print(told.strip(), markup=False)
+        show("\n".join(f"  {line}" for line in told.strip().splitlines()))
 
     def _holdings(self) -> dict[str, Facts]:
         return {flow.name: flow.held() for flow in self._flows}
@@ -269,9 +317,18 @@ class Story:
     def _wanted(self) -> dict[str, Facts]:
         return {flow.name: flow.wanted() for flow in self._flows}
 
-    async def _sync(self) -> list[dict[str, Any]]:
+    def _share(self, flow: Strand) -> str:
+        """How many records a flow carries, and of how many."""
+        wanted, there = len(flow.wanted()), sum(1 for _ in flow.source.facts(flow.entity))
+        return f"{wanted:,} of {counted(there, flow.entity)}" if wanted < there else counted(wanted, flow.entity)
+
+    def _counted(self, touched: Mapping[str, set[str]]) -> str:
+        """How many of each kind were edited; ``touched``: flow's name → numbers."""
+        return listed(counted(len(touched[flow.name]), flow.entity) for flow in self._edited)
+
+    async def _sync(self, *, brief: bool = False) -> list[dict[str, Any]]:
         """One run of every flow, whose ledger adds up."""
-        code, runs = await self._program.sync()
+        code, runs = await self._program.sync(brief=brief)
         self._must(code in (0, 1), f"a run ended with exit code {code}")
         for run in runs:
             counts = run["counts"]
@@ -280,8 +337,9 @@ class Story:
             )
         return runs
 
-    def _chapter(self, title: str) -> None:
+    def _chapter(self, title: str, about: str) -> None:
         say.print(f"\n[bold]{title}[/]")
+        show(f"  {about}")
 
     def _must(self, holds: bool, wrong: str) -> None:
         if not holds:

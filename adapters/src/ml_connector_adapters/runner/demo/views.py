@@ -23,6 +23,8 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
     """One flow of the recipe, as the demo needs it: from which twin to which."""
 
     name: str
+    left: str  # the connections' names
+    right: str
     source: Twin
     target: Twin
     entity: str
@@ -94,6 +96,8 @@ def strands(recipe: Mapping[str, Any], twins: Mapping[str, Twin]) -> list[Strand
     return [
         Strand(
             name=name,
+            left=source,
+            right=target,
             source=systems[source],
             target=systems[target],
             entity=flow["entity"],

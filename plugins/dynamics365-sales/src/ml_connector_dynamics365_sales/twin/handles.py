@@ -31,7 +31,8 @@ class Answer(msgspec.Struct):
 class DynamicsTwin(Dataverse):
     """Dynamics 365 Sales with one environment, one application user and one person, Sam.
 
-    ``certified``: the application has a certificate instead of a secret.
+    ``certified``: the application has a certificate instead of a secret. ``servers``: web servers of the environment, each with
+    service protection limits of its own, all of which the connection's settings use.
 
     Handles speak logical names of tables ("account", "salesorder") and columns; lookups are bare ids. Switches without an
     argument of their own: ``env.defs[TABLE].tracked``, ``reader.tracking_days``, ``definitions.index_s``, ``.may_customise``,
@@ -49,11 +50,12 @@ class DynamicsTwin(Dataverse):
         client_secret: str = "dynamics-twin-secret",  # noqa: S107 - it opens nothing but this twin
         certified: bool = False,
         erp_columns: bool = False,
+        servers: int = 1,
         host: str = "org.crm4.dynamics.com",
     ) -> None:
         clock = clock or TwinClock()
         super().__init__(clock, Entra(clock, tenant, client_id, client_secret), host)
-        self._pem = ""
+        self._pem, self.protection.servers = "", servers
         if certified:
             self.identity.certificate, self._pem = certificates.made(clock.now())
         fill.furnish(self.env)
@@ -62,12 +64,14 @@ class DynamicsTwin(Dataverse):
 
     def settings(self, base_url: str) -> dict[str, object]:
         """The connection settings that reach this twin at ``base_url``; secrets as references."""
+        servers = self.protection.servers
         return {
             "org_url": base_url,
             "authority": base_url,
             "tenant_id": self.identity.tenant,
             "client_id": self.identity.client_id,
             f"client_{self._proof}": f"secret:twin/dynamics_client_{self._proof}",
+            **({"limits": {"requests_per_minute": 1000 * servers}} if servers > 1 else {}),
         }
 
     def secrets(self) -> dict[str, str]:

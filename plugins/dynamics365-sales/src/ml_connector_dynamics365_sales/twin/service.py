@@ -1,6 +1,7 @@
 """The front door: one callable for Entra ID and the Web API, with faults, authentication, protection, routes and batches."""
 
 import asyncio
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -45,9 +46,9 @@ class _Weather(Faults):
         super().__init__()
         self._parts = parts
 
-    def storm(self, seed: int, rate: float, kinds: Sequence[Fault]) -> None:
-        super().storm(seed, rate, kinds)
-        self._parts.storm(seed, rate / 4, [fault for fault in kinds if fault.kind == "status"])
+    def storm(self, seed: int, rate: float, kinds: Sequence[Fault], *, most: float = math.inf) -> None:
+        super().storm(seed, rate, kinds, most=most)
+        self._parts.storm(seed, rate / 4, [fault for fault in kinds if fault.kind == "status"], most=most)
 
     def calm(self) -> None:
         super().calm()

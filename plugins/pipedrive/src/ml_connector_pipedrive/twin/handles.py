@@ -12,7 +12,7 @@ from ml_connector_pipedrive.twin import fill
 from ml_connector_pipedrive.twin.auth import Access
 from ml_connector_pipedrive.twin.company import PERSON, ROBOT, Company
 from ml_connector_pipedrive.twin.http import PipedriveServer
-from ml_connector_pipedrive.twin.limits import Limits
+from ml_connector_pipedrive.twin.limits import ALLOWANCES, Limits, Plan
 from ml_connector_pipedrive.twin.tables import Field
 from ml_connector_pipedrive.twin.webhooks import Delivery
 from ml_connector_pipedrive.twin.wire import Refused, Row, decode, encode
@@ -33,6 +33,8 @@ class PipedriveTwin(PipedriveServer):
     The handles speak the vendor's words: "organizations", "persons", "deals", "products", and fields as API v2 takes them. A
     custom field is named by its name; values pass the same checks as the API's, and what they refuse is a ValueError.
 
+    ``burst`` and ``daily``: what ``plan``, ``seats`` and the kind of token give, unless they are said.
+
     Switches without an argument of their own: ``reader.lag_s`` (the search index), ``reader.answers_deleted``,
     ``reader.tells_unset``, ``company.lines_move_deal``, ``company.unique_codes``, ``can_create_fields``, ``access.scopes``.
     """
@@ -47,9 +49,11 @@ class PipedriveTwin(PipedriveServer):
         client_secret: str = "pipedrive-twin-secret",  # noqa: S107
         refresh_token: str = "1:1:twin",  # noqa: S107
         token_life_s: int = 3600,
-        burst: int = 160,
+        plan: Plan = "growth",
+        seats: int = 3,
+        burst: int | None = None,
         searches: int = 10,
-        daily: int = 180_000,
+        daily: int | None = None,
         currency: str = "EUR",
         contact_sync: bool = False,
         erp_fields: bool = False,
@@ -57,10 +61,18 @@ class PipedriveTwin(PipedriveServer):
         clock = clock or TwinClock()
         company = Company(clock, currency=currency, contact_sync=contact_sync)
         access = Access(clock, client_id=client_id, client_secret=client_secret, life_s=token_life_s)
-        super().__init__(clock, company, access, Limits(clock, burst=burst, searches=searches, daily=daily))
+        allowance = ALLOWANCES[plan]
+        most = allowance.oauth2 if auth == "oauth2" else allowance.api_token
+        limits = Limits(
+            clock,
+            burst=most if burst is None else burst,
+            searches=searches,
+            daily=allowance.daily * seats if daily is None else daily,
+        )
+        super().__init__(clock, company, access, limits)
         access.tokens[api_token] = ROBOT
         access.refresh[refresh_token] = datetime.max.replace(tzinfo=UTC)
-        self._auth, self._client_id = auth, client_id
+        self._auth, self._client_id, self._plan, self._seats = auth, client_id, plan, seats
         self._secrets = {
             "twin/pipedrive_api_token": api_token,
             "twin/pipedrive_client_secret": client_secret,
@@ -76,7 +88,7 @@ class PipedriveTwin(PipedriveServer):
 
     def settings(self, base_url: str) -> dict[str, object]:
         """The connection settings that reach this twin at ``base_url``; secrets as references."""
-        common: dict[str, object] = {"base_url": base_url, "plan": "growth", "seats": 3, **self._lines}
+        common: dict[str, object] = {"base_url": base_url, "plan": self._plan, "seats": self._seats, **self._lines}
         if self._auth == "api_token":
             return {**common, "auth": "api_token", "api_token": "secret:twin/pipedrive_api_token"}
         return {

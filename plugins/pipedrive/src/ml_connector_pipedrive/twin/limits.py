@@ -1,11 +1,32 @@
 """What the company may ask: a burst in any two seconds per token, fewer searches, a daily budget, and the wall behind them."""
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from ml_connector.twin import TwinClock
 from ml_connector_pipedrive.twin.wire import Refused
 
+Plan: TypeAlias = Literal["lite", "growth", "premium", "ultimate"]
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """Calls in any two seconds with an API token and with an OAuth token; tokens per seat and day."""
+
+    api_token: int
+    oauth2: int
+    daily: int
+
+
+ALLOWANCES: Final[Mapping[Plan, Allowance]] = {
+    "lite": Allowance(20, 80, 30_000),
+    "growth": Allowance(40, 160, 60_000),
+    "premium": Allowance(100, 400, 150_000),
+    "ultimate": Allowance(120, 480, 210_000),
+}
 WINDOW = timedelta(seconds=2)
 BLOCKED = timedelta(minutes=5)
 PATIENCE = 30
