@@ -22,8 +22,8 @@ from ml_connector.system import SystemSpec
 from ml_connector.twin import Clerk, Twin
 from ml_connector_adapters.config import Workspace, load
 from ml_connector_adapters.plugins import discover
-from ml_connector_adapters.runner.demo import toml, write_config
-from ml_connector_adapters.runner.twins import make_twin
+from ml_connector_adapters.runner.demo import write_config
+from ml_connector_adapters.runner.twins import make_twin, toml
 
 Data = dict[str, Any]
 
