@@ -66,7 +66,7 @@ def test_a_system_that_the_recipe_reads_first_leads_be_it_the_crm() -> None:
     systems = discover().systems
     one_way, both_ways = scripts(systems["oracle-fusion"].recipes["zoho-crm"], systems["oracle-fusion"], systems["zoho-crm"])
     assert one_way.systems == both_ways.systems == ("zoho-crm", "oracle-fusion")
-    assert [(flow.name, flow.left) for flow in one_way.workspace.flows] == [("accounts", "zoho"), ("readiness", "zoho")]
+    assert [(flow.name, flow.left) for flow in one_way.workspace.flows] == [("accounts", "zoho")]
     assert [(flow.name, flow.two_way) for flow in both_ways.workspace.flows] == [("accounts", True)]
 
 

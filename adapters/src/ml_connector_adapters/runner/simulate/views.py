@@ -31,7 +31,7 @@ class Views:
 
     def __init__(self, script: Script) -> None:
         self._stages, self._own_ids = script.stages, script.own_ids
-        self.readies = {flow for flow, sets in script.sets.items() if sets.get("extra.finance_status") == "'finance_ready'"}
+        self.readies = {flow for flow, sets in script.sets.items() if "finance_ready" in sets.get("extra.finance_status", "")}
         kinds = {flow.name: flow.target for flow in script.workspace.flows}
         self._set: dict[str, dict[str, str]] = {}  # kind on the right → path there → the left fact that stands in it
         for flow, expressions in script.sets.items():
@@ -81,10 +81,10 @@ class Views:
         """What a left record asks for on the right."""
         sets = {path: fields.get(fact) for path, fact in self._set.get(flow.target, {}).items()}
         match flow.entity, flow.target:
-            case "account", _ if flow.name in self.readies:
-                return {"number": fields["number"], **(READY if _has_address(fields) else dict.fromkeys(READY, 0))}
             case "account", _:
                 told = {path: value for path, value in fields.items() if _carried(flow, path)}
+                if flow.name in self.readies:
+                    told |= READY if _has_address(fields) else dict.fromkeys(READY, 0)
                 return {**told, **sets}
             case "order", "deal":
                 told = {"amount": fields.get("amount"), "closing_on": fields.get("wanted_on")}
