@@ -46,6 +46,9 @@ QAD_ACCOUNT = {
 }
 
 
+QAD_ORDER = {"siteCode": "10-100", "daybookSetCode": "SO"}
+
+
 class Writes(msgspec.Struct, frozen=True, kw_only=True):
     """What is written of one kind: made from its number and a customer, and changed later on."""
 
@@ -158,9 +161,23 @@ CASES = {
     ),
     "qad": Case(
         twin="QadTwin",
-        settings={"entities": {"account": QAD_ACCOUNT, "order": {}}},
+        settings={"entities": {"account": QAD_ACCOUNT, "order": {"create_defaults": QAD_ORDER}}},
         reads={"account": "account", "order": "order"},
-        writes={"account": accounts()},
+        writes={
+            "account": accounts(),
+            "order": Writes(
+                make=lambda number, customer: Order(
+                    number=number,
+                    customer=Ref("account", customer),
+                    currency="USD",
+                    wanted_on=SOON,
+                    lines=tuple(msgspec.structs.replace(line, sku="P104") for line in LINES),
+                ),
+                change=lambda text: Order(payment_terms="N60"),
+                number="Q{n}",
+            ),
+        },
+        customer=lambda twin: next(iter(twin.facts("account")))[0],
     ),
     "oracle-fusion": Case(
         twin="OracleTwin",

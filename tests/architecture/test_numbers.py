@@ -15,7 +15,7 @@ sys.path.append(str(ROOT / "bench"))
 
 from calls import Bench, read, write  # noqa: E402 - the script is no package
 
-SYSTEMS = ("ifs-cloud", "zoho-crm", "dynamics365-sales", "pipedrive")
+SYSTEMS = ("ifs-cloud", "qad", "oracle-fusion", "zoho-crm", "dynamics365-sales", "pipedrive")
 RECORDS, CHANGED = 500, 100
 ALONE: dict[str, dict[str, Any]] = {"pipedrive": {"seats": 1}}  # what is measured has more, so that nothing waits
 
@@ -107,6 +107,21 @@ async def test_dataverse_is_asked_as_often_as_the_numbers_say(kind: Any, count: 
     assert changed.calls == figures.updates(settings, kind, count)
 
 
+@pytest.mark.parametrize("kind", ["account", "order"])
+async def test_qad_is_asked_as_often_as_the_numbers_say(kind: Any) -> None:
+    """Each kind's keyed reads; documents that did not change are looked into on top, which the figures leave to the README."""
+    made = Bench("qad")
+    new, changed = await write(made, kind, 20, CHANGED)
+    figures, place = made.figures, made.settings.place(kind)
+    assert (new.calls, changed.calls) == (CHANGED * figures.creating(place), CHANGED * figures.changing(place))
+
+
+async def test_oracle_is_asked_as_often_as_the_numbers_say() -> None:
+    made = Bench("oracle-fusion")
+    new, changed = await write(made, "account", 20, RECORDS)
+    assert (new.calls, changed.calls) == (made.figures.writes(made.settings, RECORDS), -(-RECORDS // 25))
+
+
 @pytest.mark.parametrize("kind", ["account", "deal"])
 async def test_pipedrive_is_asked_as_often_as_the_numbers_say(kind: Any) -> None:
     made = Bench("pipedrive")
@@ -121,7 +136,16 @@ async def test_what_is_written_to_pipedrive_takes_the_calls_and_tokens_of_the_nu
     assert (changed.calls, changed.spent) == made.figures.updates(CHANGED)
 
 
-@pytest.mark.parametrize("system", [*SYSTEMS, "qad", "oracle-fusion"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_readme_of_all_repeats_what_the_plugins_say(system: str) -> None:
+    told = {name: cells for name, *cells in rows(system)}
+    calls = (told[f"account, 1,000 {what}"] for what in ("changed of 5,000 read", "new written", "changed written"))
+    hours = (told[f"account, {what}"][1] for what in ("read", "write"))
+    shown = " | ".join([*(f"{made} ({fewest})" for made, fewest, *_ in calls), *hours])
+    assert f"(plugins/{system}/README.md#numbers) | {shown} |" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_the_overview_of_all_systems_repeats_what_the_figures_say(system: str) -> None:
     made = bench(system)
     told = made.figures.per_thousand(made.settings)

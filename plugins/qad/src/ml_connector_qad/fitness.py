@@ -214,6 +214,10 @@ class QadFitness:
         for kind in dict.fromkeys(need.kind for need in needs if need.access == "read" and need.kind in READS):
             calls = figures.reading(FIRST_LOAD, FIRST_LOAD, settings.place(kind), settings)
             findings.append(first_load(kind, "read", calls, figures.hours(calls, settings)))
+        for kind in dict.fromkeys(need.kind for need in needs if need.access == "write" and need.kind in WRITES):
+            calls = FIRST_LOAD * figures.creating(settings.place(kind))
+            lines = f"{figures.LINES} lines each" if kind == "order" else ""
+            findings.append(first_load(kind, "write", calls, figures.hours(calls, settings), lines))
         return findings
 
 
