@@ -1,6 +1,7 @@
 """What a plugin offers (SystemSpec), what one configured system can do (Connection), and what it is lent (Host)."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -69,3 +70,10 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     twin: Callable[[], Twin] | None = None  # imported late, it may need the extra ``twin``
     recipes: Mapping[str, str] = {}  # other system's name → text of a commented configuration
     api_version: int = API_VERSION
+
+
+def recipes_in(package: str) -> Mapping[str, str]:
+    """The recipes that a package ships as ``recipes/NAME.toml``, by the other system's name."""
+    entries = sorted((files(package) / "recipes").iterdir(), key=lambda entry: entry.name)
+    found = [entry for entry in entries if entry.name.endswith(".toml")]
+    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in found}

@@ -1,10 +1,7 @@
 """The hook: what this distribution connects to. Everything heavy is imported when a connection is made."""
 
-from collections.abc import Mapping
-from importlib.resources import files
-
 from ml_connector import hookimpl
-from ml_connector.system import Connection, Host, SystemSpec
+from ml_connector.system import Connection, Host, SystemSpec, recipes_in
 from ml_connector.twin import Twin
 from ml_connector_ifs_cloud.settings import IfsCloudSettings
 
@@ -21,15 +18,6 @@ def twin() -> Twin:
     return IfsTwin()
 
 
-def recipes() -> Mapping[str, str]:
-    """Other system's name → commented configuration, from recipes/*.toml."""
-    folder = files("ml_connector_ifs_cloud") / "recipes"
-    if not folder.is_dir():
-        return {}
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in found}
-
-
 @hookimpl
 def ml_connector_systems() -> list[SystemSpec]:
     return [
@@ -41,6 +29,6 @@ def ml_connector_systems() -> list[SystemSpec]:
             reads=("account", "order", "quote", "deal", "product", "price_list"),
             writes=("account", "order", "quote", "deal"),
             twin=twin,
-            recipes=recipes(),
+            recipes=recipes_in("ml_connector_ifs_cloud"),
         )
     ]

@@ -1,12 +1,10 @@
 """Where Oracle Fusion joins in. Everything heavy is imported when a connection is made."""
 
-from collections.abc import Mapping
-from importlib.resources import files
 from typing import Final
 
 from ml_connector.domain import Kind
 from ml_connector.hookspecs import hookimpl
-from ml_connector.system import Connection, Host, SystemSpec
+from ml_connector.system import Connection, Host, SystemSpec, recipes_in
 from ml_connector.twin import Twin
 from ml_connector_oracle_fusion.settings import Settings
 
@@ -26,15 +24,6 @@ def _twin() -> Twin:
     return OracleTwin()
 
 
-def _recipes() -> Mapping[str, str]:
-    """Other system's name → commented configuration, from recipes/*.toml."""
-    folder = files("ml_connector_oracle_fusion") / "recipes"
-    if not folder.is_dir():
-        return {}
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in found}
-
-
 SPEC: Final = SystemSpec(
     name="oracle-fusion",
     title="Oracle Fusion Cloud ERP",
@@ -43,7 +32,7 @@ SPEC: Final = SystemSpec(
     reads=READS,
     writes=WRITES,
     twin=_twin,
-    recipes=_recipes(),
+    recipes=recipes_in("ml_connector_oracle_fusion"),
 )
 
 

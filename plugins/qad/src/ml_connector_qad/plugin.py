@@ -1,13 +1,11 @@
 """The hook: what this distribution connects to. Everything heavy is imported when a connection is made."""
 
-from collections.abc import Mapping
-from importlib.resources import files
 from typing import Final
 
 from msgspec import structs
 
 from ml_connector import hookimpl
-from ml_connector.system import Connection, Host, SystemSpec
+from ml_connector.system import Connection, Host, SystemSpec, recipes_in
 from ml_connector.twin import Twin
 from ml_connector_qad.settings import READS, WRITES, QadSettings
 
@@ -26,13 +24,6 @@ def twin() -> Twin:
     return QadTwin(installation=structs.replace(DEFAULT, numbers=True))
 
 
-def recipes() -> Mapping[str, str]:
-    """Other system's name → commented configuration, from recipes/*.toml."""
-    folder = files("ml_connector_qad") / "recipes"
-    found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in found}
-
-
 SPEC: Final = SystemSpec(
     name="qad",
     title="QAD Adaptive ERP",
@@ -41,7 +32,7 @@ SPEC: Final = SystemSpec(
     reads=READS,
     writes=WRITES,
     twin=twin,
-    recipes=recipes(),
+    recipes=recipes_in("ml_connector_qad"),
 )
 
 

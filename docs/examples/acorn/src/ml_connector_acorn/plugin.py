@@ -1,6 +1,5 @@
 """The hook and the settings. What is heavy is imported when a connection is made."""
 
-from importlib.resources import files
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -8,6 +7,7 @@ from msgspec import Meta, Struct
 
 from ml_connector import Connection, Host, SystemSpec, hookimpl
 from ml_connector.ports.secrets import Secret
+from ml_connector.system import recipes_in
 from ml_connector.twin import Twin
 
 
@@ -44,7 +44,7 @@ SPEC = SystemSpec(
     reads=("account",),
     writes=("account",),
     twin=twin,
-    recipes={"ifs-cloud": (files("ml_connector_acorn") / "recipes" / "ifs-cloud.toml").read_text(encoding="utf-8")},
+    recipes=recipes_in("ml_connector_acorn"),
 )
 
 
