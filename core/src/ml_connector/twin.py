@@ -174,6 +174,7 @@ class Twin(Protocol):
 
     clock: TwinClock
     faults: Faults
+    settles_s: float  # how long an edit may be too young for the vendor's times to tell it; 0 where versions tell
     calls: list[tuple[str, str, int]]  # (method, path, status) of every answered request, oldest first
 
     async def __call__(self, request: TwinRequest) -> TwinResponse:

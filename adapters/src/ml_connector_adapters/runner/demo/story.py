@@ -16,7 +16,6 @@ from ml_connector_adapters.runner.demo.words import STRUCK, TERMS, counted, fit_
 
 EDITED: Final = (10, 25)
 """How many records of the first and of the other kinds people edit."""
-CRM_LAG_S: Final = 2.5
 STORM_RATE: Final = 0.05
 STRIKES: Final = 40
 """So many requests to each vendor are struck, and then the storm is over: QAD is asked once for every record, and nobody wants
@@ -197,17 +196,16 @@ class Story:
         planned = {number for number, facts in flow.target.facts(flow.shown) if facts["status"] == "Planned"}
         number = min(planned & shown.held().keys())
         desk.moves(flow.entity, number, stage)
-        await self._settled(desk)
+        await self._settled(flow.source)
         await self._sync(brief=True)
         now = dict(flow.target.facts(flow.shown))[number]["status"]
         self._must(now == status, f"{flow.shown} {number} is {now} and not {status}")
         told = f'{number} was moved to "{stage}" in {flow.left}; in {flow.right} the {flow.shown} is {now}'
         show(f"  {plural(flow.entity)}: {told}")
 
-    async def _settled(self, desk: object) -> None:
-        """CRMs tell changes by time, and what happened in this very second is told later."""
-        if desk is not self._twins[0]:
-            await asyncio.sleep(CRM_LAG_S)
+    async def _settled(self, twin: Twin) -> None:
+        """Where changes are told by time, what happened in this very second is told later."""
+        await asyncio.sleep(twin.settles_s)
 
     async def _storm(self) -> None:
         share = max(1, self._records // 5)

@@ -19,6 +19,8 @@ LONGEST: Final = 80
 class AcornTwin:
     """One Acorn account with its customers."""
 
+    settles_s = 2.5
+
     def __init__(self, *, clock: TwinClock | None = None) -> None:
         self.clock, self.faults = clock or TwinClock(), Faults()
         self.calls: list[tuple[str, str, int]] = []

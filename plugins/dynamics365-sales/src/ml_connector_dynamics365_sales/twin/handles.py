@@ -41,6 +41,8 @@ class DynamicsTwin(Dataverse):
     ``latency_s``.
     """
 
+    settles_s = 2.5
+
     def __init__(
         self,
         *,

@@ -59,6 +59,8 @@ class IfsTwin:
     ``history_enabled`` names the logical units whose changes are logged. ``actions`` can be renamed or taken away.
     """
 
+    settles_s = 0.0
+
     def __init__(
         self,
         *,

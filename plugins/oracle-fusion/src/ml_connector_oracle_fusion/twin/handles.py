@@ -22,6 +22,8 @@ SOURCE_SYSTEM: Final = "ZOHO_CRM"
 class OracleTwin(OracleServer):
     """One pod with one integration user and one person. The handles speak Oracle's words."""
 
+    settles_s = 2.5
+
     def __init__(
         self,
         *,

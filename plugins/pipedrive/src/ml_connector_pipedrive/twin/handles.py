@@ -39,6 +39,8 @@ class PipedriveTwin(PipedriveServer):
     ``reader.tells_unset``, ``company.lines_move_deal``, ``company.unique_codes``, ``can_create_fields``, ``access.scopes``.
     """
 
+    settles_s = 2.5
+
     def __init__(
         self,
         *,

@@ -35,6 +35,8 @@ class QadTwin:
     ``login_redirects`` is set. Codes are blind to case.
     """
 
+    settles_s = 0.0
+
     def __init__(
         self,
         *,

@@ -49,6 +49,8 @@ class ZohoTwin(ZohoServer):
     ``reader.search_lag``, ``bulk.fail_next``, ``bulk.page_rows``, ``latency_s``, and ``limits.peak`` for what was reached.
     """
 
+    settles_s = 2.5
+
     def __init__(
         self,
         *,
