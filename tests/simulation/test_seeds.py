@@ -1,4 +1,4 @@
-"""Two hundred stories of the memory pair, fifty of each pair of IFS Cloud's twin and a dozen of each other pair hold every
+"""Two hundred stories of the memory pair, twenty-five of each pair of IFS Cloud's twin and a dozen of each other pair hold every
 guarantee, and a seed tells the same story whenever it is played. ``ml-connector simulate`` plays as many as anybody wants.
 """
 
@@ -14,7 +14,7 @@ from ml_connector_adapters.runner.simulate.pair import HAZARDS, TwinPair
 from ml_connector_adapters.runner.simulate.script import scripts
 
 CRMS = ("zoho-crm", "pipedrive", "dynamics365-sales")
-OF_TWINS = {"ifs-cloud": 50, "qad": 12, "oracle-fusion": 12}
+OF_TWINS = {"ifs-cloud": 25, "qad": 12, "oracle-fusion": 12}
 SEEDS = {MEMORY: 200, **{f"{erp}:{crm}": count for erp, count in OF_TWINS.items() for crm in CRMS}}
 """A story of twins takes ten times as long."""
 BLOCK = 25
