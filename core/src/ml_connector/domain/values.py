@@ -6,7 +6,7 @@ Three absences differ from end to end: ``UNSET`` is not known (leave alone), ``N
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from decimal import Decimal
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
@@ -53,8 +53,11 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     key: str
 
 
-class Extra(Mapping[str, Scalar]):
-    """Custom fields by canonical name, in either direction. Immutable; a name that is absent is unset."""
+class Extra:
+    """Custom fields by canonical name, in either direction. Immutable; a name that is absent is unset.
+
+    A mapping, but no ``Mapping``: asking whether a value is one would take the long way through ABCMeta for every field.
+    """
 
     __slots__ = ("_values",)
 
@@ -69,6 +72,22 @@ class Extra(Mapping[str, Scalar]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def keys(self) -> KeysView[str]:
+        return self._values.keys()
+
+    def values(self) -> ValuesView[Scalar]:
+        return self._values.values()
+
+    def items(self) -> ItemsView[str, Scalar]:
+        return self._values.items()
+
+    def get(self, name: str, default: T | None = None) -> Scalar | T:
+        """The value, or ``default`` where the name is absent."""
+        return self._values.get(name, default)
 
     def as_dict(self) -> dict[str, Scalar]:
         """A fresh dict of the same values."""

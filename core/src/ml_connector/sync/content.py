@@ -69,7 +69,7 @@ def changed_fields(new: Entity, old: Entity | None) -> list[str]:
         if value is UNSET or value == before:
             continue
         if name == "extra":
-            known = before if isinstance(before, Extra) else {}
+            known = before if isinstance(before, Extra) else Extra()
             names += [f"extra.{key}" for key, part in value.items() if key not in known or known[key] != part]
         elif isinstance(value, Address) and isinstance(before, Address) and _covered(value, before):
             continue
@@ -253,7 +253,7 @@ def strayed(agreed: Entity, theirs: Entity) -> list[str]:
 
 def is_empty(value: Any) -> bool:
     """Not known, cleared, or nothing in it."""
-    return value is UNSET or value is None or value in ("", ())
+    return value is UNSET or value is None or (isinstance(value, (str, tuple)) and not value)
 
 
 def tells(entity: Entity, path: str) -> bool:

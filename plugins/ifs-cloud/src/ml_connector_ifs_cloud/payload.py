@@ -115,7 +115,7 @@ def _plain(entity: Entity | Line, names: Mapping[str, str], time: ServerTime) ->
 
 
 def _custom(entity: Entity, sources: Mapping[str, str], time: ServerTime) -> Values:
-    extra = entity.extra if isinstance(entity.extra, Extra) else {}
+    extra = entity.extra if isinstance(entity.extra, Extra) else Extra()
     return {source: _sent(extra[name], time) for name, source in sources.items() if name in extra}
 
 

@@ -134,6 +134,11 @@ def _whole(number: Decimal, name: str) -> int:
     return int(number)
 
 
+def is_empty(value: Any) -> bool:
+    """Whether Zoho is told null. A Decimal that is compared with text first asks at length whether that is a number."""
+    return value is None or (type(value) is str and not value)
+
+
 def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
     """The codec's writer, and behind it what the field's own metadata forbids: length, choices, form. Never cuts anything."""
     write, name = codec.write, field.api_name

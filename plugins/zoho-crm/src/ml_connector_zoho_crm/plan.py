@@ -9,7 +9,7 @@ import msgspec
 from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Money, Record
 from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector_zoho_crm import coql
-from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant
+from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant, is_empty
 from ml_connector_zoho_crm.lines import LinePlan, free_text
 from ml_connector_zoho_crm.mapping import module_of, rows_of
 from ml_connector_zoho_crm.settings import Settings
@@ -233,7 +233,7 @@ class Plan:
         return out, warnings
 
     def _put(self, out: Vendor, api: str, field: str, value: Any, write: Callable[[Any], Any], warnings: list[str]) -> None:
-        if value is None or value == "":
+        if is_empty(value):
             out[api] = None
             return
         try:
