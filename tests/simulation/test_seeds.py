@@ -1,5 +1,5 @@
 """Two hundred stories of the memory pair, twenty-five of each pair of IFS Cloud's twin and a dozen of each other pair hold
-every guarantee, and a seed tells the same story whenever it is played. ``ml-connector simulate`` plays as many as anybody wants.
+every guarantee, and a seed tells the same story whenever it is played. ``ml-connector simulate`` plays as many as wanted.
 """
 
 from random import Random
