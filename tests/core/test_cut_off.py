@@ -40,10 +40,10 @@ async def cut_off(flow: Flow, stands: tuple[Line, ...]) -> Engine:
         engine.crm.store(msgspec.structs.replace(create.entity, lines=stands), by_us=False)
         raise Died
 
-    sink.write = part  # type: ignore[method-assign]
+    sink.write = part
     with pytest.raises((Died, BaseExceptionGroup)):
         await engine.run(flow)
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     engine.clock_on(4000)
     return engine
 
@@ -94,7 +94,7 @@ async def test_that_we_made_it_does_not_prove_that_all_of_it_came() -> None:
             return [Unknown(reason="the record was written, what follows was not")]
         return await whole(writes)
 
-    sink.write = part  # type: ignore[method-assign]
+    sink.write = part
     assert (await engine.run()).outcome == "green"
     assert engine.there()["C-100"].website == "https://acme.example"
     assert (await engine.run()).counts.written == 0

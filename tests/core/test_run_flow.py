@@ -320,7 +320,7 @@ async def test_a_call_that_takes_minutes_costs_no_lease(style: str) -> None:
     sink = engine.right.sinks["account"]
     real = sink.write
 
-    async def slow(writes):  # type: ignore[no-untyped-def]
+    async def slow(writes):
         await engine.clock.sleep(150)
         with pytest.raises(LeaseHeld, match="runner"):
             await engine.state.leases.claim("customers", "other:1", 60)
@@ -415,10 +415,10 @@ async def test_a_write_that_never_left_is_not_taken_for_landed_because_another_f
     async def blind(keys: Any) -> Any:
         raise Unavailable("away")
 
-    sink.write, source = unheard, engine.right.sources["account"]  # type: ignore[method-assign]
-    fetch, source.fetch = source.fetch, blind  # type: ignore[method-assign]
+    sink.write, source = unheard, engine.right.sources["account"]
+    fetch, source.fetch = source.fetch, blind
     assert (await engine.run(completing)).counts.unknown == 1
-    sink.write, source.fetch = whole, fetch  # type: ignore[method-assign]
+    sink.write, source.fetch = whole, fetch
     await engine.run(making)
     await engine.run(completing)
     assert (engine.there()["C-100"].phone, engine.there()["C-100"].industry) == ("+46 8 2", "Steel")

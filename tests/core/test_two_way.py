@@ -192,7 +192,7 @@ async def test_a_record_that_keeps_moving_is_set_aside_after_a_bounded_number_of
     assert run.outcome == "attention"
     edits = next(count)
     assert edits <= 6  # three tries of each of the two ways that met it
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     await engine.go()
     assert (engine.here().industry, engine.over_there().name) == (f"{edits - 1}", "Acme AB")
     await engine.quiet()
@@ -244,7 +244,7 @@ async def test_of_a_write_cut_off_halfway_only_the_half_that_landed_is_told_as_w
 
     sink.write = half  # type: ignore[method-assign]
     await _until_death(engine)
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     engine.clock_on(4000)
     await engine.go()
     assert (engine.here().phone, engine.here().website) == ("+46 8 2", "https://acme.example")
@@ -270,7 +270,7 @@ async def test_what_a_create_that_was_cut_off_did_not_bring_is_brought_and_not_t
     assert isinstance(sink, MemorySink)
     sink._limits = msgspec.structs.replace(sink.limits, in_steps=True)
     await _until_death(engine)
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     engine.clock_on(4000)
     await engine.go()
     for system in (engine.erp, engine.crm):
@@ -295,7 +295,7 @@ async def test_an_edit_made_after_half_of_an_earlier_one_had_landed_is_newer_tha
     assert isinstance(sink, MemorySink)
     sink._limits = msgspec.structs.replace(sink.limits, in_steps=True)
     await _until_death(engine)
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     engine.clock_on(4000)
     engine.edit_there(name="Acme Holding")
     await engine.go()
@@ -431,9 +431,9 @@ async def test_a_number_that_the_other_system_assigns_comes_back(style: str, ans
             raise Died
         return [Unknown(reason="no answer") for _ in outcomes] if answer == "lost" else outcomes
 
-    sink.write = unheard  # type: ignore[method-assign]
+    sink.write = unheard
     await (_until_death(engine) if answer == "heard by nobody" else engine.go())
-    sink.write = whole  # type: ignore[method-assign]
+    sink.write = whole
     engine.clock_on(4000)
     await engine.go()
     assert engine.over_there().number == "K-1"

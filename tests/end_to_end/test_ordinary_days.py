@@ -122,6 +122,7 @@ def test_many_customers_that_vanish_at_once_are_no_deletion_until_a_person_says_
     assert told.code == 1
     assert "12 of 20 account records are missing" in told.err
     assert "ml-connector sync customers --allow-missing 12" in told.err
+    assert acme.run("sync", "--allow-missing", "12").code == 2  # of which flow, it does not say
     assert acme.run("sync", "customers", "--allow-missing", "12").code == 0
     assert acme.sync("customers")["customers"]["written"] == 0
     assert len(acme.held()) == 20  # deletes = "ignore": counterparts stay

@@ -106,7 +106,7 @@ async def _status(here: "Opened") -> dict[str, Any]:
 
 
 async def _causes(here: "Opened", flow: str, standing: "Standing") -> Counter[str]:
-    """Code → how many records of the flow have that standing because of it."""
+    """Code → how many of the flow's latest thousand records of that standing have it because of that."""
     links = await here.store.links.standing(flow, (standing,))
     return Counter(link.trouble.code for link in links if link.trouble is not None)
 
@@ -132,7 +132,9 @@ def _show_status(told: dict[str, Any]) -> None:
             answer(f"{flow['flow']}: {flow['last_run'].note}")
         for standing in WAITING:
             if told_by_code := ", ".join(f"{count} {code}" for code, count in sorted(flow[standing].items())):
-                answer(f"{flow['flow']}: {standing}: {told_by_code}")
+                looked_at = sum(flow[standing].values())
+                latest = f"of the latest {looked_at:,}, " if looked_at < flow["standings"][standing] else ""
+                answer(f"{flow['flow']}: {standing}: {latest}{told_by_code}")
     for each in told["connections"]:
         token = f"token until {each['token_until']:%H:%M:%S}Z" if each["token_until"] else "no token yet"
         channel = f", channel until {each['channel_until']:%Y-%m-%d %H:%M}Z" if each["channel_until"] else ""

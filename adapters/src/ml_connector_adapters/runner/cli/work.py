@@ -106,6 +106,9 @@ def sync(
         Take up to this many records that a complete reading does not show as deleted at once, whatever share of all they are.
     """
 
+    if allow_missing and len(flows) != 1:
+        raise ConfigError("--allow-missing counts one flow's records", fix="Name the flow: sync FLOW --allow-missing N")
+
     async def task() -> int:
         from ml_connector_adapters.runner.worker import exit_code
 
