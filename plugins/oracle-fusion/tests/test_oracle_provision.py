@@ -83,7 +83,7 @@ async def test_a_crash_at_any_step_is_completed_by_doing_it_again(finance: World
     assert isinstance(outcome, Written), outcome
     assert await status(world, acme().number or "") == "finance_ready"
     row = customer(world)
-    assert len(row["_sites"]) == 1  # type: ignore[arg-type]
+    assert len(row["_sites"]) == 1
     assert len(world.twin.store.rows("profiles")) == 1
     assert len(world.twin.store.rows("accounts")) == 1
 
@@ -151,7 +151,7 @@ async def test_of_two_who_make_a_customer_ready_at_once_neither_is_refused(finan
     hasty = [Update(id=made.id, changes=Account(extra=READY), version=made.version)]
     one, other = await asyncio.gather(finance.accounts.write(hasty), finance.again(**settings).accounts.write(hasty))
     assert [type(outcome) for outcome in (*one, *other)] == [Written, Written]
-    assert len(customer(finance)["_sites"]) == 1  # type: ignore[arg-type]
+    assert len(customer(finance)["_sites"]) == 1
     assert len(finance.twin.store.rows("profiles")) == 1
 
 
@@ -175,7 +175,7 @@ async def test_services_that_answer_in_parts_and_without_sites_are_understood(fi
     finance.twin.switches.multipart = True
     finance.twin.services.hides_sites = True
     assert isinstance(await finance.create(acme(extra=READY)), Written)
-    assert len(customer(finance)["_sites"]) == 1  # type: ignore[arg-type]
+    assert len(customer(finance)["_sites"]) == 1
 
 
 async def test_characters_that_xml_cannot_hold_do_not_spoil_the_envelope(finance: World) -> None:
