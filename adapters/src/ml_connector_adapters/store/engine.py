@@ -106,9 +106,13 @@ def open_engine(url: URL, *, read_only: bool = False) -> AsyncEngine:
 
     @event.listens_for(sync, "begin")
     def _begin(connection: Connection) -> None:  # nobody else begins one: the driver is told not to
+        driver: Any = connection.connection.driver_connection
+        options = connection.get_execution_options()
+        driver.brief = False
         # A transaction that reads before it writes must take the lock first, or it fails as soon as somebody else did.
-        if not read_only and not connection.get_execution_options().get("reads"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not read_only and not options.get("reads"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # may wait for another process, as a commit may for the disk
+        driver.brief = options.get("brief", False)
 
     return engine
 
@@ -147,23 +151,29 @@ class Database:
         self.engine, self.clock = engine, clock
         self._sqlite = engine.dialect.name == "sqlite"
         # No transaction for a read: for the one it would take the lock, for the other a trip to begin and one to end.
-        self._reader = engine.execution_options(**{"reads": True} if self._sqlite else {"isolation_level": "AUTOCOMMIT"})
+        reader = engine.execution_options(**{"reads": True} if self._sqlite else {"isolation_level": "AUTOCOMMIT"})
+        self._readers = {brief: reader.execution_options(brief=brief) for brief in (False, True)}
+        self._writers = {brief: engine.execution_options(brief=brief) for brief in (False, True)}
         # SQLite has one writer: our own tasks queue here in order, and only other processes wait by polling the file.
         self._turn = asyncio.Lock() if self._sqlite else nullcontext()
         self._upserts: dict[Table, Any] = {}
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reads that need not agree with each other. Raises Unavailable."""
+    async def reading(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for reads that need not agree with each other. Raises Unavailable.
+
+        ``brief``: at most a batch of rows, found by an index. On SQLite such statements keep the event loop for the moment that
+        they take, because a trip to the driver's thread takes longer.
+        """
         with outages(self.engine):
-            async with self._reader.connect() as connection:
+            async with self._readers[brief].connect() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed when the block ends, undone when it raises. Raises Unavailable."""
+    async def writing(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends, undone when it raises. ``brief`` as in ``reading``. Raises Unavailable."""
         with outages(self.engine):
-            async with self._turn, self.engine.begin() as connection:
+            async with self._turn, self._writers[brief].begin() as connection:
                 yield connection
 
     async def alone(self, connection: AsyncConnection, task: str) -> None:

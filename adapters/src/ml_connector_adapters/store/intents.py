@@ -24,7 +24,7 @@ class SqlIntents:
     @whole
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
         rows = [{**msgspec.structs.asdict(intent), "at": to_micros(intent.at)} for intent in intents]
-        async with self._db.writing() as connection:
+        async with self._db.writing(brief=True) as connection:
             await hold(connection, lease)
             await self._put.execute(connection, rows)
 

@@ -62,7 +62,7 @@ class SqlLeases:
             await connection.execute(update(LEASES).where(_ours(lease)).values(owner="", until=0))
 
     async def check(self, lease: Lease) -> None:
-        async with self._db.reading() as connection:
+        async with self._db.reading(brief=True) as connection:
             ours = await connection.execute(_STANDS, _names(lease))
             if ours.scalar() is None:
                 raise lost(lease)

@@ -1,7 +1,8 @@
-"""SQLite's driver, one trip to its thread per statement.
+"""SQLite's driver: one trip to its thread per statement, and none for brief ones.
 
-aiosqlite makes a trip of opening a cursor, of executing, of fetching and of closing, and each waits until the event loop has a
-moment to take the answer. While records are mapped that is milliseconds every time, and a settlement has many statements.
+aiosqlite makes a trip of opening a cursor, of executing, of fetching and of closing. Every trip wakes a thread, hands the
+interpreter over twice and waits until the event loop has a moment to take the answer: ten times what SQLite needs for a row by
+its id (docs/decisions/0026-brief-statements.md).
 """
 
 import sqlite3
@@ -23,6 +24,7 @@ class Connection(aiosqlite.Connection):
             partial(sqlite3.connect, name, uri=uri, isolation_level=None, check_same_thread=False), iter_chunk_size=64
         )
         self._thread.daemon = True  # a program that ends does not wait for connections that nobody closed
+        self.brief = False  # what comes now touches few rows and waits for nobody: executed where it is asked for
 
     def cursor(self) -> "Cursor":  # type: ignore[override]
         return Cursor(self)
@@ -34,7 +36,10 @@ class Connection(aiosqlite.Connection):
 
     async def perform(self, cursor: "Cursor", method: str, sql: str, parameters: Any) -> None:
         """Execute, and take every row."""
-        await self._execute(self._perform, cursor, method, sql, parameters)  # type: ignore[no-untyped-call]
+        if self.brief:
+            self._perform(cursor, method, sql, parameters)
+        else:
+            await self._execute(self._perform, cursor, method, sql, parameters)  # type: ignore[no-untyped-call]
 
     def _perform(self, told: "Cursor", method: str, sql: str, parameters: Any) -> None:
         cursor = self._conn.cursor()

@@ -56,7 +56,7 @@ class Store:
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
         """Raises ContractBroken as well, when two links would hold one remote id; then nothing of it is kept either."""
         try:
-            async with self.database.writing() as connection:
+            async with self.database.writing(brief=True) as connection:
                 await hold(connection, lease)
                 await self.links.write(connection, settlement.links)
                 await self.links.retell(connection, settlement.retold)
