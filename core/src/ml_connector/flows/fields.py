@@ -193,7 +193,7 @@ def with_refs(entity: Entity, names: Mapping[Ref, Ref | UnsetType]) -> Entity:
         name: names[value] for name in _refs_in(type(entity)) if isinstance(value := getattr(entity, name), Ref)
     }
     lines = _lines(entity)
-    if any(isinstance(line.product, Ref) for line in lines):
+    if [line for line in lines if isinstance(line.product, Ref)]:
         changes["lines"] = tuple(
             msgspec.structs.replace(line, product=names[line.product]) if isinstance(line.product, Ref) else line
             for line in lines

@@ -106,8 +106,8 @@ class Pages:
         self._owed[page], self._cursors[page] = owed, cursor
         return page
 
-    def pay(self, page: int) -> None:
-        self._owed[page] -= 1
+    def pay(self, page: int, amount: int = 1) -> None:
+        self._owed[page] -= amount
 
     def frontier(self) -> Cursor | UnsetType:
         """The cursor behind the last page of the unbroken row of settled pages, UNSET when it has not moved."""

@@ -205,14 +205,14 @@ class Pipeline:
                     break
                 jobs = [*jobs, *further]
             batch = settlement(self._run, self._clock, self._way, jobs, self._opened)
-            for job in jobs:
-                self._pages.pay(job.page)
+            for page, amount in Counter([job.page for job in jobs]).items():
+                self._pages.pay(page, amount)
             cursor = self._pages.frontier()
             if self._position is not None and isinstance(cursor, str):
                 batch.cursor = self._position(cursor)
             if jobs or batch.cursor is not UNSET:
                 await self._state.settle(self._lease, batch)
-            for term, amount in Counter(job.term for job in jobs).items():
+            for term, amount in Counter([job.term for job in jobs]).items():
                 self._telemetry.count("ml_connector.records", amount, flow=self._flow.name, outcome=term or "")
             async with self._landed:
                 for job in jobs:

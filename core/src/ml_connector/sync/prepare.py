@@ -138,8 +138,10 @@ class Preparer:
 
     async def _find(self, ready: Sequence[tuple[Job, Entity, Names]]) -> None:
         """Look for counterparts of what has none, by the flow's keys."""
+        if self._matcher is None:
+            return
         lonely = {job.record.id: (job, entity) for job, entity, _ in ready if job.there.id is None}
-        if not lonely or self._matcher is None:
+        if not lonely:
             return
         found = await self._matcher.matches({one: entity for one, (_, entity) in lonely.items()})
         for one, (job, _) in lonely.items():
@@ -207,8 +209,9 @@ class Preparer:
 
     def _left_out(self, job: Job) -> None:
         """What this flow does not make, another between the same systems may: then the record is looked at again."""
-        near = self._way.near
-        if job.term == "skipped" and job.there.id is None and self._crosswalk.has_siblings(near):
+        if job.term != "skipped" or job.there.id is not None:
+            return
+        if self._crosswalk.has_siblings(near := self._way.near):
             trouble = Trouble(
                 code="NOT_THERE",
                 reason=job.reason,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ml_connector.domain import Kind
+from ml_connector.domain import Instant, Kind
 from ml_connector.ports.clock import Clock
 from ml_connector.ports.state import AuditEntry, Counts, End, Link, Run, Settlement
 from ml_connector.sync.job import Job
@@ -16,11 +16,11 @@ def tally(counts: Counts, term: str, amount: int = 1) -> None:
     setattr(counts, term, getattr(counts, term) + amount)
 
 
-def entry(run: Run, clock: Clock, kind: Kind, link: Link, job: Job) -> AuditEntry:
+def entry(run: Run, at: Instant, kind: Kind, link: Link, job: Job) -> AuditEntry:
     """The audit's line about one job that has something to tell."""
     assert job.action is not None
     return AuditEntry(
-        at=clock.now(),
+        at=at,
         run=run.id,
         flow=run.flow,
         trace_id=run.trace_id,
@@ -40,6 +40,7 @@ def entry(run: Run, clock: Clock, kind: Kind, link: Link, job: Job) -> AuditEntr
 def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: set[str]) -> Settlement:
     """Links, audit and counts of ended jobs. ``opened`` are the links with an open intent; ended ones are taken out of it."""
     batch = Settlement(run=run)
+    at, kind = clock.now(), way.kind
     for job in jobs:
         assert job.term is not None
         tally(run.counts, job.term)
@@ -51,18 +52,18 @@ def settlement(run: Run, clock: Clock, way: Way, jobs: Iterable[Job], opened: se
             batch.retold.append(news)
         for told in job.told:
             line = msgspec.structs.replace(job, action=told.action, rule=told.rule, reason=told.reason, changes=told.changes)
-            batch.audit.append(entry(run, clock, way.kind, job.link, line))
+            batch.audit.append(entry(run, at, kind, job.link, line))
             tally(run.counts, "read")  # it was looked up, and found to be written
             tally(run.counts, "written")
         if job.action is not None:
-            batch.audit.append(entry(run, clock, way.kind, job.link, job))
+            batch.audit.append(entry(run, at, kind, job.link, job))
         if job.merging is not None and job.term == "written" and job.link.trouble is not None:
             waits = msgspec.structs.replace(job, action="conflicted", reason=job.link.trouble.reason, changes=())
-            batch.audit.append(entry(run, clock, way.kind, job.link, waits))
+            batch.audit.append(entry(run, at, kind, job.link, waits))
         if job.link.id in opened and job.term != "unknown":
             opened.discard(job.link.id)
             batch.ended_intents.append(job.link.id)
         for warning in job.record.warnings if job.action is not None else ():
             note = msgspec.structs.replace(job, action="noted", reason=warning, changes=())
-            batch.audit.append(entry(run, clock, way.kind, job.link, note))
+            batch.audit.append(entry(run, at, kind, job.link, note))
     return batch

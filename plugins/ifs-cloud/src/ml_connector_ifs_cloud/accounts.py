@@ -105,7 +105,7 @@ class AccountReader(Reader[Customer, CustomerKey]):
             version = content_version(self.etag_of(row), entity, "children")
         else:
             version = self.etag_of(row)
-        others = [*reading.seen, *(children.sales or ())]
+        others = [other.etag for other in (*reading.seen, *(children.sales or ()))]
         return Record(
             id=number,
             entity=entity,

@@ -100,7 +100,7 @@ class DocumentReader(Reader[H, K]):
             id=number,
             entity=entity,
             version=version,
-            changed_at=self.changed_at(row, own or ()),
+            changed_at=self.changed_at(row, [line.etag for line in own or ()]),
             warnings=warnings if own is not None or self.lines is None else (*warnings, _UNREAD),
         )
 

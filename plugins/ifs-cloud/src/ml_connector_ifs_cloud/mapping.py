@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -171,14 +172,12 @@ def in_order(rows: Iterable[OrderLine]) -> list[OrderLine]:
 
 def line_keys(rows: Sequence[OrderLine], rules: Rules) -> list[str]:
     """What each line is called: by its key on the other side where it has one that is its own, else by its place in IFS."""
-    if rules.line_key is None:
-        return [f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}" for row in rows]
-    theirs = [getattr(row, rules.line_key) for row in rows]
+    ours = [f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}" for row in rows]
+    theirs = [getattr(row, rules.line_key) for row in rows] if rules.line_key is not None else []
+    if not any(theirs):
+        return ours
     counts = Counter(theirs)
-    return [
-        str(their) if their and counts[their] == 1 else f"{row.LineNo}-{row.RelNo}-{int(row.LineItemNo)}"
-        for their, row in zip(theirs, rows, strict=True)
-    ]
+    return [str(their) if their and counts[their] == 1 else our for their, our in zip(theirs, ours, strict=True)]
 
 
 def _line(key: str, row: OrderLine, rules: Rules, warnings: list[str]) -> Line:
@@ -199,8 +198,9 @@ def _line(key: str, row: OrderLine, rules: Rules, warnings: list[str]) -> Line:
     )
 
 
+@lru_cache(1024)
 def _numeric(text: KeyText) -> tuple[int, str]:
-    """Line numbers are texts that count: 2 comes before 10."""
+    """Line numbers are texts that count: 2 comes before 10. Most documents have the same few."""
     text = str(text)
     return (len(text), text) if text.isdigit() else (99, text)
 

@@ -1,7 +1,7 @@
 """What reading customers and reading orders have in common: the header set, its pages, and one record for every row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -127,17 +127,15 @@ class Reader(ABC, Generic[H, K]):
             )
         return row.etag
 
-    def changed_at(self, row: H, others: Sequence[Row] = ()) -> datetime | None:
-        """When the record last changed: its stamp, else what the ETags hint at; None where neither tells."""
+    def changed_at(self, row: H, others: Iterable[str | None] = ()) -> datetime | None:
+        """When the record last changed: its stamp, else what its ETag and those of ``others`` hint at; None where none tells."""
         stamp = self.place.modified_field
         text = getattr(row, stamp.name, None) if stamp is not None else None
         if isinstance(text, str) and len(text) > 10 and is_literal(text):
             return self.rules.time.instant(text)
         if not self.api.settings.etag_version_hint:
             return None
-        etags = [row.etag, *(other.etag for other in others)]
-        digits = max((digits_of(etag) for etag in etags if etag), default=b"")
-        return instant_of(digits, self.rules.time)
+        return instant_of(max(map(digits_of, (row.etag, *others))), self.rules.time)
 
     async def _grouped(self, pages: AsyncGenerator[Sequence[H], None]) -> AsyncGenerator[Sequence[H], None]:
         async for page in pages:

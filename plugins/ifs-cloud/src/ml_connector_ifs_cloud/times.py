@@ -71,11 +71,13 @@ def is_literal(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
-def digits_of(etag: str) -> bytes:
+def digits_of(etag: str | None) -> bytes:
     """The row version inside a weak ETag (``W/"base64"`` of ``W/"objid:YYYYMMDDHHMMSS"``) as 14 digits; b"" if there is none.
 
     Only a hint: the ETag is opaque, and its form comes from recorded rows.
     """
+    if etag is None:
+        return b""
     try:
         told = a2b_base64(etag[3:-1])
     except (NotBase64, ValueError):

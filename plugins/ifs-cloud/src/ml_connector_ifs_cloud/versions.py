@@ -32,7 +32,7 @@ def order_version(etag: str, lines: Sequence[LineKey] | None) -> Version:
     """Differs whenever the header row or any line row differs, whatever the order in which lines come; None: lines unread."""
     if lines is None:
         return f"{etag};lines=unread"
-    told = sorted(f"{line.LineNo}\0{line.RelNo}\0{int(line.LineItemNo)}\0{line.etag}" for line in lines)
+    told = sorted([f"{line.LineNo}\0{line.RelNo}\0{int(line.LineItemNo)}\0{line.etag}" for line in lines])
     return f"{etag};lines={_digest(chr(10).join(told).encode())}"
 
 

@@ -1,6 +1,7 @@
 """One value between Zoho and the trade's words: what reads it, what writes it, and what is refused before a call is spent.
 
-Readers get a JSON value that is neither null nor empty text; writers get a value that is not None. Pure.
+Readers get a JSON value that is neither null nor empty text, and so do writers of a codec; ``checked`` writers take None and empty
+text too, which Zoho is told as null. Pure.
 """
 
 import datetime as dt
@@ -140,7 +141,10 @@ def is_empty(value: Any) -> bool:
 
 
 def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
-    """The codec's writer, and behind it what the field's own metadata forbids: length, choices, form. Never cuts anything."""
+    """The codec's writer, behind it what the field's own metadata forbids (length, choices, form), and null for what is empty.
+
+    Never cuts anything.
+    """
     write, name = codec.write, field.api_name
     kind, length, choices = field.data_type, field.length, field.choices
     form = CONTACT_DATA.get(kind)
@@ -148,6 +152,8 @@ def checked(codec: Codec, field: Field) -> Callable[[Any], Any]:
         choices = frozenset()
 
     def written(value: Any) -> Any:
+        if is_empty(value):
+            return None
         try:
             out = write(value)
         except (ValueError, TypeError, InvalidOperation, AttributeError) as error:
@@ -183,7 +189,7 @@ def _quick(codec: Codec, length: int, written: Callable[[Any], Any]) -> Callable
     if codec is TEXT:
 
         def text(value: Any) -> Any:
-            return value if type(value) is str and (not length or len(value) <= length) else written(value)
+            return value if type(value) is str and value and (not length or len(value) <= length) else written(value)
 
         return text
     if codec is DECIMAL:

@@ -10,7 +10,7 @@ import msgspec
 
 from ml_connector.domain import UNSET, Line, Ref
 from ml_connector.errors import RecordRejected
-from ml_connector_zoho_crm.convert import DECIMAL, TEXT, Codec, checked, custom, is_empty, lookup
+from ml_connector_zoho_crm.convert import DECIMAL, TEXT, Codec, checked, custom, lookup
 from ml_connector_zoho_crm.settings import Subform
 from ml_connector_zoho_crm.wire import Field, Vendor
 
@@ -85,9 +85,8 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         field = ""
         try:
             for field, api, write in self._written:
-                value = getattr(line, field)
-                if value is not UNSET:
-                    row[api] = None if is_empty(value) else write(value)
+                if (value := getattr(line, field)) is not UNSET:
+                    row[api] = write(value)
         except RecordRejected as error:
             error.field = f"lines.{field}"
             error.what = f"line {line.key}: {error.what}"

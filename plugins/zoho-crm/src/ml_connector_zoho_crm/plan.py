@@ -9,7 +9,7 @@ import msgspec
 from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Money, Record
 from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector_zoho_crm import coql
-from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant, is_empty
+from ml_connector_zoho_crm.convert import CONTACT_DATA, TEXT, Codec, Junk, checked, custom, instant
 from ml_connector_zoho_crm.lines import LinePlan, free_text
 from ml_connector_zoho_crm.mapping import module_of, rows_of
 from ml_connector_zoho_crm.settings import Settings
@@ -216,37 +216,30 @@ class Plan:
         for field, value in zip(entity.__struct_fields__, msgspec.structs.astuple(entity), strict=True):
             if value is UNSET or field == "lines":
                 continue
-            if field == "extra":
-                self._write_extras(value, out, warnings)
-            elif field in self._places:
-                self._write_address(field, value, out, warnings)
-            elif (writer := self._writers.get(field)) is None:
-                if value is not None:
-                    warnings.append(f"{field} has no place in {self.module}")
-            else:
+            if (writer := self._writers.get(field)) is not None:
                 api, write, money = writer
                 if money and value is not None:
                     currencies.add(value.currency)
                     value = value.amount
                 self._put(out, api, field, value, write, warnings)
+            elif field == "extra":
+                self._write_extras(value, out, warnings)
+            elif field in self._places:
+                self._write_address(field, value, out, warnings)
+            elif value is not None:
+                warnings.append(f"{field} has no place in {self.module}")
         self._write_currency(currencies - {""}, out)
         return out, warnings
 
     def _put(self, out: Vendor, api: str, field: str, value: Any, write: Callable[[Any], Any], warnings: list[str]) -> None:
-        if is_empty(value):
-            out[api] = None
-            return
         try:
             out[api] = write(value)
-        except Junk as error:
-            if not self._blanks:
+        except RecordRejected as error:
+            if not self._blanks or not isinstance(error, Junk):
                 error.field = field
                 raise
             out[api] = None
             warnings.append(f"{field} left blank: {error.what}")
-        except RecordRejected as error:
-            error.field = field
-            raise
 
     def _write_address(self, field: str, address: Address | None, out: Vendor, warnings: list[str]) -> None:
         parts = self._places[field]
