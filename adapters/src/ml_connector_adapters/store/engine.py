@@ -226,14 +226,17 @@ class Database:
         """
         return UnaryExpression(column, operator=custom_op("+")) if self._sqlite else column
 
-    def bulk(self, insert: Any) -> "Bulk":
-        """An insert for many rows at a time; to be kept, since compiling it costs more than a row."""
+    def bulk(self, insert: Any, *, pick: Callable[..., Callable[[Any], tuple[Any, ...]]] = itemgetter) -> "Bulk":
+        """An insert for many rows at a time; to be kept, since compiling it costs more than a row.
+
+        Rows are dicts, or with ``attrgetter`` for ``pick`` structs.
+        """
         compiled = insert.compile(dialect=self.engine.dialect)
         text, names = str(compiled), compiled.positiontup
         if self._sqlite:
-            return WideBulk(text, names)
+            return WideBulk(text, len(names), pick(*names))
         columns = [insert.table.columns[name].type.compile(self.engine.dialect) for name in names]
-        return ColumnBulk(text, names, columns)
+        return ColumnBulk(text, columns, pick(*names))
 
 
 class Bulk(Protocol):
@@ -242,7 +245,7 @@ class Bulk(Protocol):
     Every value must be one that the drivers bind as it is: text, bytes, int, bool, None. One call may hold a key once.
     """
 
-    async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    async def execute(self, connection: AsyncConnection, rows: Sequence[Any]) -> None:
         """Nothing for no rows."""
         ...
 
@@ -252,12 +255,12 @@ class WideBulk:
     records are mapped has to wait for it anew.
     """
 
-    def __init__(self, text: str, names: Sequence[str]) -> None:
-        self._text, self._in_order = text, itemgetter(*names)
-        row = f"({', '.join('?' * len(names))})"
+    def __init__(self, text: str, width: int, in_order: Callable[[Any], tuple[Any, ...]]) -> None:
+        self._text, self._in_order = text, in_order
+        row = f"({', '.join('?' * width)})"
         self._wide_text = text.replace(row, ", ".join([row] * _WIDE), 1)
 
-    async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    async def execute(self, connection: AsyncConnection, rows: Sequence[Any]) -> None:
         values = list(map(self._in_order, rows))
         whole = len(values) - len(values) % _WIDE
         if whole:
@@ -270,13 +273,13 @@ class WideBulk:
 class ColumnBulk:
     """All rows in one statement that takes each column as an array: PostgreSQL plans and checks it once."""
 
-    def __init__(self, text: str, names: Sequence[str], types: Sequence[str]) -> None:
-        self._in_order = itemgetter(*names)
+    def __init__(self, text: str, types: Sequence[str], in_order: Callable[[Any], tuple[Any, ...]]) -> None:
+        self._in_order = in_order
         arrays = ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(types, start=1))
         start, _, rest = text.partition(" VALUES (")
         self._text = f"{start} SELECT * FROM unnest({arrays}){rest[rest.index(')') + 1 :]}"  # noqa: S608 (ours)
 
-    async def execute(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    async def execute(self, connection: AsyncConnection, rows: Sequence[Any]) -> None:
         for chunk in chunks(rows):
             columns = tuple(map(list, zip(*map(self._in_order, chunk), strict=True)))
             await connection.exec_driver_sql(self._text, columns)

@@ -4,9 +4,10 @@ hash = SHA-256 over the previous hash (64 zeros before the first) and the stored
 so that a column added later leaves old hashes as they are.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -24,10 +25,32 @@ START: Final = "0" * 64
 _HEAD: Final = select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.chain == CHAIN).with_for_update()
 _MOVE_HEAD: Final = update(HEADS).where(HEADS.c.chain == CHAIN)
 
-_canonical: Final = msgspec.json.Encoder(order="sorted")
 _json: Final = msgspec.json.Encoder()
 _changes_in: Final = msgspec.json.Decoder(tuple[Change, ...])
 _counts_in: Final = msgspec.json.Decoder(Counts)
+
+
+class _Stored(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """An entry as its columns hold it. Encoded without a hash it is what the hash is made of, hence the order."""
+
+    action: str
+    at: int
+    changes: str | None = None
+    flow: str
+    hash: str | None = None
+    kind: str
+    left_id: str | None = None
+    left_version: str | None = None
+    link: str
+    number: str
+    reason: str
+    right_id: str | None = None
+    right_version: str | None = None
+    rule: str
+    run: str
+    seq: int
+    side: str | None = None
+    trace_id: str
 
 
 class SqlLedger:
@@ -35,7 +58,7 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._add = database.bulk(insert(AUDIT))
+        self._add = database.bulk(insert(AUDIT), pick=attrgetter)
 
     @whole
     async def start(self, run: Run) -> None:
@@ -61,10 +84,10 @@ class SqlLedger:
     async def append(self, connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
         """Number and chain the entries behind the last one; the head stays locked until the transaction ends."""
         end, last = (await connection.execute(_HEAD)).one()
-        rows: list[dict[str, Any]] = []
+        rows: list[_Stored] = []
         for seq, entry in enumerate(entries, start=end + 1):
             row = _row(seq, entry)
-            row["hash"] = last = _hash(last, row)
+            row.hash = last = _hash(last, row)
             rows.append(row)
         await self._add.execute(connection, rows)
         await connection.execute(_MOVE_HEAD, {"seq": end + len(rows), "hash": last})
@@ -97,8 +120,7 @@ class SqlLedger:
             count = (await connection.execute(select(func.count()).select_from(AUDIT).where(AUDIT.c.seq <= end))).scalar_one()
         seq, last = 0, START
         async for row in self._pages(select(AUDIT).where(AUDIT.c.seq <= end), 0):
-            stored = {name: value for name, value in row.items() if name != "hash"}
-            last = _hash(last, stored)
+            last = _hash(last, _Stored(**{**row, "hash": None}))
             if row["seq"] != seq + 1 or row["hash"] != last:
                 return count, seq + 1
             seq += 1
@@ -121,31 +143,30 @@ def chained(before: str, seq: int, entry: AuditEntry) -> str:
     return _hash(before, _row(seq, entry))
 
 
-def _hash(before: str, row: Mapping[str, Any]) -> str:
-    said = _canonical.encode({name: value for name, value in row.items() if value is not None})
-    return sha256(before.encode() + said).hexdigest()
+def _hash(before: str, row: _Stored) -> str:
+    return sha256(before.encode() + _json.encode(row)).hexdigest()
 
 
-def _row(seq: int, entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "seq": seq,
-        "at": to_micros(entry.at),
-        "run": entry.run,
-        "flow": entry.flow,
-        "trace_id": entry.trace_id,
-        "kind": entry.kind,
-        "number": entry.number,
-        "link": entry.link,
-        "action": entry.action,
-        "left_id": entry.left.id,
-        "left_version": entry.left.version,
-        "right_id": entry.right.id,
-        "right_version": entry.right.version,
-        "side": None if entry.side == "right" else entry.side,
-        "rule": entry.rule,
-        "reason": entry.reason,
-        "changes": _json.encode(entry.changes).decode() if entry.changes else None,
-    }
+def _row(seq: int, entry: AuditEntry) -> _Stored:
+    return _Stored(
+        seq=seq,
+        at=to_micros(entry.at),
+        run=entry.run,
+        flow=entry.flow,
+        trace_id=entry.trace_id,
+        kind=entry.kind,
+        number=entry.number,
+        link=entry.link,
+        action=entry.action,
+        left_id=entry.left.id,
+        left_version=entry.left.version,
+        right_id=entry.right.id,
+        right_version=entry.right.version,
+        side=None if entry.side == "right" else entry.side,
+        rule=entry.rule,
+        reason=entry.reason,
+        changes=_json.encode(entry.changes).decode() if entry.changes else None,
+    )
 
 
 def _entry(row: RowMapping) -> AuditEntry:

@@ -70,7 +70,8 @@ class Job(msgspec.Struct, kw_only=True, gc=False):
             attempts = before.attempts + 1 if before is not None and before.code == trouble.code else 1
             since = before.since if before is not None and before.since is not None else trouble.since
             trouble = msgspec.structs.replace(trouble, attempts=attempts, since=since)
-        self.link = msgspec.structs.replace(self.link, trouble=trouble, due=False)
+        if trouble is not self.link.trouble or self.link.due:
+            self.link = msgspec.structs.replace(self.link, trouble=trouble, due=False)
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,8 +41,10 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     discount: str | None = None  # API name of the discount, an amount at Zoho
 
     @cached_property
-    def _written(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
-        return tuple((cell.field, cell.api, cell.write) for cell in self.cells if cell.write is not None)
+    def _written(self) -> tuple[tuple[int, str, Callable[[Any], Any]], ...]:
+        """Where in a line the value stands, where it goes, and by what."""
+        places = {field: place for place, field in enumerate(Line.__struct_fields__)}
+        return tuple((places[cell.field], cell.api, cell.write) for cell in self.cells if cell.write is not None)
 
     @property
     def select(self) -> tuple[str, ...]:
@@ -82,13 +84,13 @@ class LinePlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 field="lines",
                 fix="Bring products over first (a product flow), or set order_lines to another way",
             )
-        field = ""
+        told, place = msgspec.structs.astuple(line), 0
         try:
-            for field, api, write in self._written:
-                if (value := getattr(line, field)) is not UNSET:
+            for place, api, write in self._written:
+                if (value := told[place]) is not UNSET:
                     row[api] = write(value)
         except RecordRejected as error:
-            error.field = f"lines.{field}"
+            error.field = f"lines.{Line.__struct_fields__[place]}"
             error.what = f"line {line.key}: {error.what}"
             raise
         if self.discount and isinstance(line.discount_percent, Decimal):
