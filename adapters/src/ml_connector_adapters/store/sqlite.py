@@ -17,8 +17,10 @@ FIX: Final = "Look at the disk and at who else has it open"
 
 # The driver looks for an adapter of all that is no text and no number, and where it knows of none it raises and catches an
 # AttributeError before it binds the value as it is. Half of a link's columns are such, so it is told that it may.
-for _kind, _same in ((type(None), {}.get), (bytes, bytes), (bool, int)):
-    sqlite3.register_adapter(_kind, _same)
+_NULL: Final[dict[None, None]] = {None: None}
+sqlite3.register_adapter(type(None), _NULL.get)
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
 
 
 class Connection(aiosqlite.Connection):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref, UnsetType
+from ml_connector.domain import ENTITIES, UNSET, Address, Entity, Extra, Kind, Line, Money, Ref, Scalar, UnsetType
 from ml_connector.errors import ContractBroken, RecordRejected
 from ml_connector.flows.conversions import CONVERSIONS
 from ml_connector.flows.flow import Assignment, Flow
@@ -36,7 +36,7 @@ def plain(entity: Entity, reads: frozenset[str] | None = None) -> Any:
     """
     if reads is None:
         return _plain(entity)
-    told = {name: getattr(entity, name) for name in entity.__struct_fields__ if name in reads}
+    told = {name: getattr(entity, name, UNSET) for name in reads}
     return {name: value if type(value) is str else _plain(value) for name, value in told.items() if value is not UNSET}
 
 
@@ -69,14 +69,13 @@ class Projection:
 
     def __init__(self, flow: Flow, accepts: frozenset[str]) -> None:
         self._flow = flow
-        self._target = ENTITIES[flow.target]
         self._convert: Callable[[Entity], Entity] | None = (
             None if flow.entity == flow.target else CONVERSIONS[flow.entity, flow.target]
         )
-        self._types = {field.name: field.type for field in msgspec.structs.fields(self._target)}
+        self._types = {field.name: field.type for field in msgspec.structs.fields(ENTITIES[flow.target])}
         chosen = None if flow.fields is None else flow.fields | (frozenset(flow.match) if flow.creates else frozenset())
-        keep = [name for name in self._types if name in accepts and (chosen is None or name in chosen)]
-        self._keep = tuple(name for name in keep if name != "extra")
+        kept = {name for name in self._types if name in accepts and (chosen is None or name in chosen)}
+        self._dropped = {name: UNSET for name in self._types if name not in kept and name != "extra"}
         self._any_extra = "extra.*" in accepts
         self._extras = frozenset(name.removeprefix("extra.") for name in accepts if name.startswith("extra."))
         self._chosen = (
@@ -112,28 +111,26 @@ class Projection:
 
     def _shaped(self, source: Entity, given: Iterable[tuple[Assignment, object]]) -> Entity:
         entity = self._convert(source) if self._convert else source
-        values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
-        extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
+        values: dict[str, Any] = self._dropped.copy()
+        extras = _extras_of(entity)
         for assignment, value in given:
             head, _, rest = assignment.path.partition(".")
             if head == "extra":
                 extras[rest] = self._scalar(value, assignment.path)
             elif rest:
-                values[head] = self._nested(values.get(head), head, rest, value, assignment.path)
+                present = values[head] if head in values else getattr(entity, head)
+                values[head] = self._nested(present, head, rest, value, assignment.path)
             else:
                 values[head] = self._typed(value, self._types[head], assignment.path)
-        wanted = {name: value for name, value in extras.items() if self._carries(name)}
-        if wanted:
-            values["extra"] = Extra(wanted)
-        return self._target(**values)
+        return msgspec.structs.replace(entity, **values, extra=self._carried(extras))
 
     def view(self, entity: Entity) -> Entity:
         """The fields that the flow carries, as they stand; for records that are compared and not converted."""
-        values = {name: value for name in self._keep if (value := getattr(entity, name)) is not UNSET}
-        extras = entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
-        if carried := {name: value for name, value in extras.items() if self._carries(name)}:
-            values["extra"] = Extra(carried)
-        return type(entity)(**values)
+        return msgspec.structs.replace(entity, **self._dropped, extra=self._carried(_extras_of(entity)))
+
+    def _carried(self, extras: dict[str, Scalar]) -> Extra | UnsetType:
+        carried = {name: value for name, value in extras.items() if self._carries(name)}
+        return Extra(carried) if carried else UNSET
 
     def _carries(self, name: str) -> bool:
         chosen = self._chosen is None or name in self._chosen
@@ -161,6 +158,10 @@ class Projection:
         raise RecordRejected(
             f"set.{path} gave {value!r}, not a single value", code="SET", field=path, fix="Mend the expression"
         )
+
+
+def _extras_of(entity: Entity) -> dict[str, Scalar]:
+    return entity.extra.as_dict() if isinstance(entity.extra, Extra) else {}
 
 
 def _stored(path: str, accepts: frozenset[str]) -> bool:

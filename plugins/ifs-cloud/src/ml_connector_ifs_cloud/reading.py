@@ -128,7 +128,7 @@ class Reader(ABC, Generic[H, K]):
         return row.etag
 
     def changed_at(self, row: H, others: Iterable[str | None] = ()) -> datetime | None:
-        """When the record last changed: its stamp, else what its ETag and those of ``others`` hint at; None where none tells."""
+        """When the record last changed: its stamp, else what its ETag and ``others`` hint at; None where neither tells."""
         stamp = self.place.modified_field
         text = getattr(row, stamp.name, None) if stamp is not None else None
         if isinstance(text, str) and len(text) > 10 and is_literal(text):

@@ -1,7 +1,7 @@
 """One value between Zoho and the trade's words: what reads it, what writes it, and what is refused before a call is spent.
 
-Readers get a JSON value that is neither null nor empty text, and so do writers of a codec; ``checked`` writers take None and empty
-text too, which Zoho is told as null. Pure.
+Readers get a JSON value that is neither null nor empty text. So do a codec's writers; ``checked`` ones take what is empty, too,
+and Zoho is told null. Pure.
 """
 
 import datetime as dt

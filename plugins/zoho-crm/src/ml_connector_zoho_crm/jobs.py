@@ -111,9 +111,8 @@ def collapsed(jobs: Iterable[Job]) -> list[Job]:
     for job in jobs:
         if job.outcome is not None:
             continue
-        earlier = by_name.get(job.name)
-        if earlier is None:
-            by_name[job.name] = job
+        earlier = by_name.setdefault(job.name, job)
+        if earlier is job:
             continue
         earlier.body |= job.body
         earlier.places += job.places

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -298,6 +299,10 @@ def text_id(value: str | int | None) -> str | None:
     return None if value is None else str(value)
 
 
+@lru_cache(256)
 def version_of(at: dt.datetime) -> str:
-    """Modified_Time as this plugin compares it: UTC, whole seconds, whatever offset Zoho chose to show."""
+    """Modified_Time as this plugin compares it: UTC, whole seconds, whatever offset Zoho chose to show.
+
+    Records that are written together have the same.
+    """
     return at.astimezone(dt.UTC).isoformat(timespec="seconds")
