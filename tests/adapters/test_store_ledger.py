@@ -1,5 +1,7 @@
 """The audit is complete, in order, and tells when somebody touched it; runs are told newest first."""
 
+import hashlib
+import json
 import sys
 import tracemalloc
 from datetime import timedelta
@@ -8,12 +10,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from ml_connector.ports.state import Change, Counts, Settlement
+from ml_connector.ports.state import Change, Counts, End, Settlement
 from ml_connector_adapters.store import Store
 
 sys.path.append(str(Path(__file__).parent))
 
 from store_world import MORNING, entry, keep, run
+
+
+async def test_an_entrys_hash_can_be_made_of_its_row_by_anybody_as_the_docs_say(store: Store) -> None:
+    await keep(store, audit=[entry(), entry("10043", side="left", right=End(), changes=(), reason="Größe > 3")])
+    before = "0" * 64
+    async with store.engine.connect() as connection:
+        for row in (await connection.execute(text("SELECT * FROM audit ORDER BY seq"))).mappings():
+            stood = {name: value for name, value in sorted(row.items()) if name != "hash" and value is not None}
+            said = json.dumps(stood, ensure_ascii=False, separators=(",", ":"))
+            assert row["hash"] == hashlib.sha256((before + said).encode()).hexdigest()
+            before = row["hash"]
 
 
 async def meddle(store: Store, *statements: str) -> None:

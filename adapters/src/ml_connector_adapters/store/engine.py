@@ -172,7 +172,7 @@ class Database:
 
     @asynccontextmanager
     async def writing(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed when the block ends, undone when it raises. ``brief``: see ``reading``. Raises Unavailable."""
+        """A transaction: committed when the block ends, undone when it raises. ``brief``: see reading. Raises Unavailable."""
         with outages(self.engine):
             async with self._turn, self._writers[brief].begin() as connection:
                 yield connection
