@@ -42,7 +42,7 @@ class Writer:
 
     def __init__(self, rules: Rules, sink: Sink, links: Links, clock: Clock, *, pinned: bool = False) -> None:
         self._rules, self._sink, self._links, self._clock, self._pinned = rules, sink, links, clock, pinned
-        self._way, self._flow = rules.way, rules.way.flow
+        self._way, self._flow, self._far, self._kind = rules.way, rules.way.flow, rules.way.far, rules.way.kind
 
     async def perform(self, jobs: Sequence[Job], leave: Callable[[Sequence[Job], int], Awaitable[None]]) -> None:
         """End every job, at most a batch of them. Raises what stops a flow (AuthRejected, RetryLater, ContractBroken).
@@ -94,8 +94,8 @@ class Writer:
         return Intent(
             link=job.link.id,
             flow=self._flow.name,
-            side=self._way.far,
-            kind=self._way.kind,
+            side=self._far,
+            kind=self._kind,
             deed=deed,
             field=key.field,
             value=key.value,
@@ -153,7 +153,7 @@ class Writer:
 
     async def _holders(self, ids: Sequence[RemoteId]) -> dict[RemoteId, Link]:
         """Links of this flow that have these ids over there."""
-        return await self._links.by_id(self._flow.name, self._way.far, ids) if ids else {}
+        return await self._links.by_id(self._flow.name, self._far, ids) if ids else {}
 
     async def _look(self, ids: Sequence[RemoteId]) -> dict[RemoteId, There]:
         """What the vendor made of our writes; when it cannot be seen now, what we wrote stands for it."""
