@@ -41,7 +41,9 @@ app.command(setup.db_app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (``docs/cli.md`` lists them)."""
     gc.disable()  # imports make only what stays; open_workspace turns it on again, and commands without one are short
-    sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
+    code = _run(sys.argv[1:] if arguments is None else list(arguments))
+    gc.freeze()  # what still stands goes with the process: nobody need look through it for circles once more
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
