@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.testing.clock import ManualClock
 from ml_connector_adapters.store import Store, open_store
+from ml_connector_adapters.store.sqlite import Connection
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -62,6 +64,24 @@ async def test_a_brief_transaction_that_waits_for_another_process_keeps_nobody_e
     holder.close()
     await asyncio.wait_for(opening, 30)
     assert await file.intents.of("orders") == [intent("10043")]
+
+
+@pytest.mark.parametrize(("count", "trips"), [(1000, 0), (1001, 2)])
+async def test_looking_up_more_than_a_thousand_records_is_left_to_the_drivers_thread(
+    file: Store, monkeypatch: pytest.MonkeyPatch, count: int, trips: int
+) -> None:
+    ids = [f"SO{n}" for n in range(count)]
+    await file.links.by_id("orders", "left", ids)  # whatever the first time needs besides
+    made: list[object] = []
+    execute = Connection._execute
+
+    def counted(connection: Connection, function: Any, *args: Any) -> Any:
+        made.append(function)
+        return execute(connection, function, *args)
+
+    monkeypatch.setattr(Connection, "_execute", counted)
+    assert await file.links.by_id("orders", "left", ids) == {}
+    assert len(made) == trips
 
 
 async def test_nothing_null_binary_or_boolean_changes_on_its_way_into_a_column(file: Store) -> None:

@@ -163,7 +163,7 @@ class Database:
     async def reading(self, *, brief: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for reads that need not agree with each other. Raises Unavailable.
 
-        ``brief``: at most a batch of rows, found by an index. On SQLite such statements keep the event loop for the moment that
+        ``brief``: at most ``CHUNK`` rows, found by an index. On SQLite such statements keep the event loop for the moment that
         they take, because a trip to the driver's thread takes longer.
         """
         with outages(self.engine):

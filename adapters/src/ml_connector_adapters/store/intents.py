@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.ports.state import Intent, Lease
-from ml_connector_adapters.store.engine import Database, chunks, whole
+from ml_connector_adapters.store.engine import CHUNK, Database, chunks, whole
 from ml_connector_adapters.store.leases import hold
 from ml_connector_adapters.store.tables import INTENTS, from_micros, to_micros
 
@@ -24,7 +24,7 @@ class SqlIntents:
     @whole
     async def open(self, lease: Lease, intents: Sequence[Intent]) -> None:
         rows = [{**msgspec.structs.asdict(intent), "at": to_micros(intent.at)} for intent in intents]
-        async with self._db.writing(brief=True) as connection:
+        async with self._db.writing(brief=len(intents) <= CHUNK) as connection:
             await hold(connection, lease)
             await self._put.execute(connection, rows)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ml_connector.domain import Ref, RemoteId, Side
 from ml_connector.errors import ContractBroken
 from ml_connector.ports.state import LOST, End, Link, Retold, Seen, Standing, Trouble
-from ml_connector_adapters.store.engine import Database, chunks, whole
+from ml_connector_adapters.store.engine import CHUNK, Database, chunks, whole
 from ml_connector_adapters.store.tables import LINKS, SIGHTINGS, to_micros
 
 _IDS: Final = {"left": LINKS.c.left_id, "right": LINKS.c.right_id}
@@ -53,7 +53,7 @@ class SqlLinks:
         if (named := self._named.get((side, columns))) is None:
             ours = (LINKS.c.flow == bindparam("of"), self._db.among(_IDS[side], "ids"))
             named = self._named[side, columns] = select(*columns).where(*ours)
-        async with self._db.reading(brief=True) as connection:
+        async with self._db.reading(brief=len(ids) <= CHUNK) as connection:
             for chunk in chunks(ids):
                 found += (await connection.execute(named, {"of": flow, "ids": self._db.listed(chunk)})).all()
         return found
@@ -123,7 +123,7 @@ class SqlLinks:
     @whole
     async def sight(self, flow: str, side: Side, ids: Sequence[RemoteId]) -> None:
         if ids:
-            async with self._db.writing(brief=True) as connection:
+            async with self._db.writing(brief=len(ids) <= CHUNK) as connection:
                 await self._sight.execute(connection, [{"flow": flow, "side": side, "id": id_} for id_ in ids])
 
     async def unsighted(self, flow: str, side: Side) -> AsyncIterator[Sequence[Link]]:

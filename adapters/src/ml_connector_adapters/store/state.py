@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ml_connector.domain import UNSET, Cursor
 from ml_connector.ports.state import Lease, Settlement, State
 from ml_connector_adapters.store.connections import SqlPauses, SqlSubscriptions
-from ml_connector_adapters.store.engine import Database, whole
+from ml_connector_adapters.store.engine import CHUNK, Database, whole
 from ml_connector_adapters.store.inbox import SqlInbox
 from ml_connector_adapters.store.intents import SqlIntents
 from ml_connector_adapters.store.leases import SqlLeases, hold
@@ -56,7 +56,7 @@ class Store:
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
         """Raises ContractBroken as well, when two links would hold one remote id; then nothing of it is kept either."""
         try:
-            async with self.database.writing(brief=True) as connection:
+            async with self.database.writing(brief=len(settlement.links) <= CHUNK) as connection:
                 await hold(connection, lease)
                 await self.links.write(connection, settlement.links)
                 await self.links.retell(connection, settlement.retold)
