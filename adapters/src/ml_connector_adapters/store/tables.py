@@ -4,6 +4,7 @@ Times are whole microseconds since 1970 (UTC): lossless, ordered, and cheaper to
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from sqlalchemy import BigInteger, Index, Integer, LargeBinary, MetaData, Table, Text, text
@@ -13,8 +14,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+@lru_cache(64)
 def to_micros(at: datetime) -> int:
-    """An aware time as a column holds it; whole-number arithmetic, because floats lose microseconds."""
+    """An aware time as a column holds it; whole-number arithmetic, because floats lose microseconds.
+
+    A batch's rows have the same few times.
+    """
     return (at - _EPOCH) // _MICROSECOND
 
 
