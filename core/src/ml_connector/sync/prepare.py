@@ -61,8 +61,8 @@ class Preparer:
         names = await self._crosswalk.names(near, (ref for _, _, refs in open_jobs for ref in refs))
         ready: list[tuple[Job, Entity, Names]] = []
         for job, entity, refs in open_jobs:
-            if (missing := next((ref for ref in refs if ref not in names), None)) is not None:
-                self._park(job, missing)
+            if missing := [ref for ref in refs if ref not in names]:
+                self._park(job, missing[0])
             else:
                 ready.append((job, entity, {ref: names[ref] for ref in refs} if refs else {}))
         await self._find(ready)
