@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ml_connector.ports.state import Retold, Settlement
 from ml_connector.testing.clock import ManualClock
 from ml_connector_adapters.store import Store, open_store
 from ml_connector_adapters.store.sqlite import Connection
@@ -66,22 +67,53 @@ async def test_a_brief_transaction_that_waits_for_another_process_keeps_nobody_e
     assert await file.intents.of("orders") == [intent("10043")]
 
 
-@pytest.mark.parametrize(("count", "trips"), [(1000, 0), (1001, 2)])
-async def test_looking_up_more_than_a_thousand_records_is_left_to_the_drivers_thread(
-    file: Store, monkeypatch: pytest.MonkeyPatch, count: int, trips: int
-) -> None:
-    ids = [f"SO{n}" for n in range(count)]
-    await file.links.by_id("orders", "left", ids)  # whatever the first time needs besides
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was given to the driver's thread."""
     made: list[object] = []
     execute = Connection._execute
 
-    def counted(connection: Connection, function: Any, *args: Any) -> Any:
+    def counted(connection: Connection, function: Any, *args: Any, **more: Any) -> Any:
         made.append(function)
-        return execute(connection, function, *args)
+        return execute(connection, function, *args, **more)
 
     monkeypatch.setattr(Connection, "_execute", counted)
+    return made
+
+
+@pytest.mark.parametrize(("count", "given"), [(1000, 0), (1001, 2)])
+async def test_looking_up_more_than_a_thousand_records_is_left_to_the_drivers_thread(
+    file: Store, trips: list[object], count: int, given: int
+) -> None:
+    ids = [f"SO{n}" for n in range(count)]
+    await file.links.by_id("orders", "left", ids)  # whatever the first time needs besides
+    trips.clear()
     assert await file.links.by_id("orders", "left", ids) == {}
-    assert len(made) == trips
+    assert len(trips) == given
+
+
+BULKY = {
+    "links": lambda count: Settlement(links=[link(str(n)) for n in range(count)]),
+    "audit": lambda count: Settlement(audit=[entry(str(n)) for n in range(count)]),
+    "intents": lambda count: Settlement(ended_intents=[f"link-{n}" for n in range(count)]),
+    "notices": lambda count: Settlement(handled_notices=[f"n{n}" for n in range(count)]),
+    "retold": lambda count: Settlement(
+        retold=[Retold(link=f"link-{n}", was=b"", agreed=b"", drift=None) for n in range(count)]
+    ),
+}
+
+
+@pytest.mark.parametrize("part", BULKY)
+async def test_of_a_settlement_with_more_than_a_thousand_rows_of_anything_all_is_left_to_the_drivers_thread(
+    file: Store, trips: list[object], part: str
+) -> None:
+    lease = await keep(file)
+    trips.clear()
+    await file.settle(lease, BULKY[part](1000))
+    assert len(trips) == 2  # to begin and to commit
+    trips.clear()
+    await file.settle(lease, BULKY[part](1001))
+    assert len(trips) > 3
 
 
 async def test_nothing_null_binary_or_boolean_changes_on_its_way_into_a_column(file: Store) -> None:

@@ -251,8 +251,8 @@ class Bulk(Protocol):
 
 
 class WideBulk:
-    """Fifty rows in one statement, because SQLite's driver gives up the interpreter for every statement, and while
-    records are mapped has to wait for it anew.
+    """Fifty rows in one statement, because SQLite's driver gives up the interpreter for every statement, and where it works in
+    its thread has to wait for it anew while records are mapped.
     """
 
     def __init__(self, text: str, width: int, in_order: Callable[[Any], tuple[Any, ...]]) -> None:

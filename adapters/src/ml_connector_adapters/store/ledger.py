@@ -31,7 +31,7 @@ _counts_in: Final = msgspec.json.Decoder(Counts)
 
 
 class _Stored(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """An entry as its columns hold it. Encoded without a hash it is what the hash is made of, hence the order."""
+    """An entry as its columns hold it. Encoded without a hash it is what the hash is made of: hence the names are sorted."""
 
     action: str
     at: int

@@ -16,7 +16,8 @@ from sqlalchemy.exc import OperationalError
 FIX: Final = "Look at the disk and at who else has it open"
 
 # The driver looks for an adapter of all that is no text and no number, and where it knows of none it raises and catches an
-# AttributeError before it binds the value as it is. Half of a link's columns are such, so it is told that it may.
+# AttributeError before it binds the value as it is. Half of a link's columns are such, so it is told that it may. It holds for
+# all of the process, where it changes nothing but the time that binding takes.
 _NULL: Final[dict[None, None]] = {None: None}
 sqlite3.register_adapter(type(None), _NULL.get)
 sqlite3.register_adapter(bytes, bytes)

@@ -56,7 +56,7 @@ class Store:
     async def settle(self, lease: Lease, settlement: Settlement) -> None:
         """Raises ContractBroken as well, when two links would hold one remote id; then nothing of it is kept either."""
         try:
-            async with self.database.writing(brief=len(settlement.links) <= CHUNK) as connection:
+            async with self.database.writing(brief=_rows(settlement) <= CHUNK) as connection:
                 await hold(connection, lease)
                 await self.links.write(connection, settlement.links)
                 await self.links.retell(connection, settlement.retold)
@@ -72,6 +72,12 @@ class Store:
             if clash := await self.links.clash(lease.flow, settlement.links):
                 raise clash from error
             raise
+
+
+def _rows(settlement: Settlement) -> int:
+    """How many rows its longest part touches."""
+    told = max(len(settlement.links), len(settlement.retold), len(settlement.audit))
+    return max(told, len(settlement.ended_intents), len(settlement.handled_notices))
 
 
 if TYPE_CHECKING:

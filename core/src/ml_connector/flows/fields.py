@@ -194,7 +194,7 @@ def with_refs(entity: Entity, names: Mapping[Ref, Ref | UnsetType]) -> Entity:
         name: names[value] for name in _refs_in(type(entity)) if isinstance(value := getattr(entity, name), Ref)
     }
     lines = _lines(entity)
-    if [line for line in lines if isinstance(line.product, Ref)]:
+    if [line for line in lines if isinstance(line.product, Ref)]:  # a generator would take longer than an order's few lines
         changes["lines"] = tuple(
             msgspec.structs.replace(line, product=names[line.product]) if isinstance(line.product, Ref) else line
             for line in lines

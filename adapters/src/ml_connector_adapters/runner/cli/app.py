@@ -1,5 +1,6 @@
 """The commands, put together, and what happens to errors: words on stderr, a number for the shell, no traceback."""
 
+import atexit
 import gc
 import sys
 from collections.abc import Sequence
@@ -41,9 +42,8 @@ app.command(setup.db_app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code (``docs/cli.md`` lists them)."""
     gc.disable()  # imports make only what stays; open_workspace turns it on again, and commands without one are short
-    code = _run(sys.argv[1:] if arguments is None else list(arguments))
-    gc.freeze()  # what still stands goes with the process: nobody need look through it for circles once more
-    sys.exit(code)
+    atexit.register(gc.freeze)  # what still stands then goes with the process: nobody need look through it for circles
+    sys.exit(_run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def _run(arguments: list[str]) -> int:
